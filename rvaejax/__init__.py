@@ -1,0 +1,79 @@
+"""rvaejax: from a movie of atoms to what each neighbourhood is, how it is turned, and how both change with time.
+
+    import rvaejax as rx
+    movie = rx.read_movie("movie.tif", pixel_size_nm=0.016)
+    maps = rx.segment(movie)
+    atoms = rx.find_atoms(maps)
+    subimages = rx.cut_subimages(maps, atoms, window_nm=0.4)
+    model = rx.train(subimages, preset="default", seed=0)
+    latents = rx.encode(model, subimages)
+
+Names are loaded when first used, so that importing the package is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Atoms": "rvaejax.types",
+    "InputError": "rvaejax.errors",
+    "Latents": "rvaejax.types",
+    "Maps": "rvaejax.types",
+    "Movie": "rvaejax.types",
+    "MovieConfig": "rvaejax.simulate.config",
+    "SubImages": "rvaejax.types",
+    "cut_subimages": "rvaejax.atoms.subimages",
+    "decode": "rvaejax.rvae.inference",
+    "encode": "rvaejax.rvae.inference",
+    "find_atoms": "rvaejax.atoms.localise",
+    "load_model": "rvaejax.rvae.storage",
+    "read_movie": "rvaejax.io.movies",
+    "save_model": "rvaejax.rvae.storage",
+    "segment": "rvaejax.segmentation.predict",
+    "simulate_movie": "rvaejax.simulate.movie",
+    "train": "rvaejax.rvae.model",
+}
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from rvaejax.atoms.localise import find_atoms as find_atoms
+    from rvaejax.atoms.subimages import cut_subimages as cut_subimages
+    from rvaejax.errors import InputError as InputError
+    from rvaejax.io.movies import read_movie as read_movie
+    from rvaejax.rvae.inference import decode as decode
+    from rvaejax.rvae.inference import encode as encode
+    from rvaejax.rvae.model import train as train
+    from rvaejax.rvae.storage import load_model as load_model
+    from rvaejax.rvae.storage import save_model as save_model
+    from rvaejax.segmentation.predict import segment as segment
+    from rvaejax.simulate.config import MovieConfig as MovieConfig
+    from rvaejax.simulate.movie import simulate_movie as simulate_movie
+    from rvaejax.types import (
+        Atoms as Atoms,
+    )
+    from rvaejax.types import (
+        Latents as Latents,
+    )
+    from rvaejax.types import (
+        Maps as Maps,
+    )
+    from rvaejax.types import (
+        Movie as Movie,
+    )
+    from rvaejax.types import (
+        SubImages as SubImages,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'rvaejax' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""`python -m rvaejax` is the command line."""
+
+from rvaejax.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Latents back to real space: manifold, orientations, scores against a known truth."""

@@ -1,0 +1,1 @@
+"""Atoms read off probability maps, and the sub-images around them."""

@@ -1,0 +1,53 @@
+"""How atoms are read off probability maps, and how sub-images are cut. Lengths in nm. Imports no JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rvaejax.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LocalisationConfig:
+    """From probability maps to atoms.
+
+    Attributes:
+        blob_nm: standard deviation of the Gaussian with which the segmenter labels an atom.
+        smoothing_nm: standard deviation of the smoothing before peaks are sought.
+        separation_nm: two peaks nearer than this are one atom.
+        threshold: an atom's least probability.
+        floor_nm: least standard deviation of a position: what remains at any dose.
+    """
+
+    blob_nm: float = 0.034
+    smoothing_nm: float = 0.016
+    separation_nm: float = 0.06
+    threshold: float = 0.5
+    floor_nm: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"threshold is a probability between 0 and 1, got {self.threshold}")
+        if min(self.blob_nm, self.smoothing_nm, self.separation_nm, self.floor_nm) <= 0:
+            raise ConfigError("the lengths blob_nm, smoothing_nm, separation_nm and floor_nm must be positive")
+
+
+@dataclass(frozen=True)
+class WindowConfig:
+    """Sub-images.
+
+    Attributes:
+        window_nm: side of a window; 0.4 nm shows an atom's three neighbours, 1 nm the six rings around it.
+        source: "maps" cuts the probability maps (the paper's way), "frames" the raw images.
+        centres: species on which windows are centred.
+    """
+
+    window_nm: float = 0.4
+    source: str = "maps"
+    centres: tuple[str, ...] = ("C", "Si")
+
+    def __post_init__(self) -> None:
+        if not 0.05 <= self.window_nm <= 20:
+            raise ConfigError(f"window_nm must lie between 0.05 and 20 nm, got {self.window_nm:g}")
+        if self.source not in ("maps", "frames"):
+            raise ConfigError(f"source is 'maps' or 'frames', got {self.source!r}")

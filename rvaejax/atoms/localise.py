@@ -1,0 +1,142 @@
+"""From probability maps to atoms: sub-pixel positions with species, score and uncertainty.
+
+The segmenter's label of an atom is a Gaussian of height 1 and known width. Where it is sure, its map repeats that
+blob; where the image leaves the position open, the blob is the label blurred by the posterior of the position. So the
+centroid is the expected position, the blob's excess second moment the position's variance, and its overlap with the
+label the probability that an atom is there.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from rvaejax.atoms.config import LocalisationConfig
+from rvaejax.errors import NoAtomsError
+from rvaejax.progress import progress
+from rvaejax.types import Atoms, Maps
+
+log = logging.getLogger(__name__)
+
+ITERATIONS = 4
+WINDOW_OF_BLOB = 0.75  # width of the centroid's weight over the label's: narrow enough that neighbours do not pull
+
+
+def peaks(density: Float[np.ndarray, "h w"], separation: float, least: float) -> Int[np.ndarray, "n 2"]:
+    """Local maxima (x, y) [px] of at least `least`; of two nearer than `separation` the higher stays."""
+    top = (density == ndimage.maximum_filter(density, size=3)) & (density >= least)
+    y, x = np.nonzero(top)
+    order = np.argsort(-density[y, x], kind="stable")
+    xy = np.column_stack([x, y])[order]
+    lost = np.zeros(len(xy), bool)
+    for i, j in sorted(cKDTree(xy).query_pairs(separation)) if len(xy) else ():
+        lost[j] |= not lost[i]  # i < j: i is the higher one
+    return xy[~lost]
+
+
+def _patches(density: Float[np.ndarray, "h w"], xy: Int[np.ndarray, "n 2"], reach: int) -> Float[np.ndarray, "n k k"]:
+    padded = np.pad(density, reach)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1))
+    return windows[xy[:, 1], xy[:, 0]]
+
+
+def _gaussian(centre: Float[np.ndarray, "n 2"], sigma: float, reach: int) -> Float[np.ndarray, "n k k"]:
+    d = np.arange(-reach, reach + 1)
+    gx = np.exp(-0.5 * ((d[None] - centre[:, 0:1]) / sigma) ** 2)
+    gy = np.exp(-0.5 * ((d[None] - centre[:, 1:2]) / sigma) ** 2)
+    return gy[:, :, None] * gx[:, None, :]
+
+
+def weighted_centroids(
+    patches: Float[np.ndarray, "n k k"], blob: float
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """Centre (x, y) of the blob in each patch, from the patch's middle, and its variance per axis [px, px²].
+
+    A centroid weighted by a Gaussian of width w moves from its centre by w² / (w² + b²) of the way to a Gaussian blob
+    of width b; dividing by that factor and repeating converges on the blob's centre.
+    """
+    reach = patches.shape[1] // 2
+    window = WINDOW_OF_BLOB * blob
+    gain = 1 + (blob / window) ** 2
+    d = np.arange(-reach, reach + 1)
+    centre = np.zeros((len(patches), 2))
+    for _ in range(ITERATIONS):
+        weight = patches * _gaussian(centre, window, reach)
+        total = np.maximum(weight.sum((1, 2)), 1e-12)
+        mean = np.column_stack([(weight.sum(1) @ d) / total, (weight.sum(2) @ d) / total])
+        centre = np.clip(centre + gain * (mean - centre), -reach / 2, reach / 2)
+    weight = patches * _gaussian(centre, window, reach)
+    total = np.maximum(weight.sum((1, 2)), 1e-12)
+    dx, dy = d[None] - centre[:, 0:1], d[None] - centre[:, 1:2]
+    variance = 0.5 * ((weight.sum(1) * dx**2).sum(1) + (weight.sum(2) * dy**2).sum(1)) / total
+    # the weighted variance v of a blob of variance s: 1/v = 1/s + 1/w²
+    return centre, 1 / np.maximum(1 / np.maximum(variance, 1e-6) - 1 / window**2, 1e-3)
+
+
+def localise_frame(
+    probabilities: Float[np.ndarray, "h w c"], pixel_size_nm: float, config: LocalisationConfig
+) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Atoms of one frame of maps.
+
+    Args:
+        probabilities: per species.
+        pixel_size_nm: pixel of the maps.
+        config: lengths and threshold.
+
+    Returns:
+        xy (n, 2) [map px], species index (n,), score (n,), standard deviation per axis (n,) [map px].
+    """
+    maps = np.asarray(probabilities, np.float32)
+    density = maps.sum(-1)
+    blob = config.blob_nm / pixel_size_nm
+    smooth = ndimage.gaussian_filter(density, config.smoothing_nm / pixel_size_nm)
+    xy = peaks(smooth, config.separation_nm / pixel_size_nm, 0.3 * config.threshold)
+    reach = int(np.ceil(2.5 * blob))
+    patches = _patches(density, xy, reach)
+    offset, variance = weighted_centroids(patches, blob)
+    label = _gaussian(offset, blob, reach)
+    norm = (label**2).sum((1, 2))
+    per_species = np.stack([(_patches(maps[..., c], xy, reach) * label).sum((1, 2)) for c in range(maps.shape[-1])], 1)
+    score = np.clip(per_species.sum(1) / norm, 0, 1)
+    sd = np.sqrt(np.maximum(variance - blob**2, (config.floor_nm / pixel_size_nm) ** 2))
+    keep = score >= config.threshold
+    return (xy + offset)[keep], per_species.argmax(1)[keep], score[keep], sd[keep]
+
+
+def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms:
+    """Atoms of all frames; positions in px of the input frames.
+
+    Maps that were rendered from a table of coordinates return that table's atoms.
+
+    Args:
+        maps: probability maps.
+        config: lengths and threshold.
+
+    Raises:
+        NoAtomsError: no frame holds an atom.
+    """
+    if maps.atoms is not None:
+        return maps.atoms
+    config = config or LocalisationConfig()
+    sy, sx = maps.scale
+    symbols = np.asarray(maps.species)
+    rows = []
+    for t in progress(range(len(maps)), desc="finding atoms"):
+        xy, species, score, sd = localise_frame(maps.probabilities[t], maps.pixel_size_nm, config)
+        # pixel centres at whole numbers on both grids
+        x, y = (xy[:, 0] + 0.5) * sx - 0.5, (xy[:, 1] + 0.5) * sy - 0.5
+        order = np.lexsort((x, y))
+        rows.append([np.full(len(x), t), x, y, symbols[species], score, sd * np.sqrt(sx * sy)])
+        rows[-1] = [column[order] for column in rows[-1]]
+    frame, x, y, species, score, sd = (np.concatenate(column) for column in zip(*rows, strict=True))
+    if not len(x):
+        raise NoAtomsError(
+            f"{maps.name}: no atoms found; check the pixel size ({maps.input_pixel_size_nm:.4g} nm) and that the "
+            "image is atomically resolved"
+        )
+    log.info("%s: %d atoms in %d frames", maps.name, len(x), len(maps))
+    return Atoms(frame.astype(np.int64), x, y, species, score, sd, maps.input_pixel_size_nm)

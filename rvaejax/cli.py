@@ -1,0 +1,86 @@
+"""The command line `rvaejax`.
+
+Exit codes: 0 done; 2 bad usage or bad input, with one line on standard error; 130 or 143 interrupted, resumable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import tyro
+
+from rvaejax.commands import COMMANDS
+from rvaejax.errors import InputError
+
+BAD_INPUT = 2
+_FRAME = re.compile(r"[\u2500-\u257f]+")  # the box that tyro draws around its messages
+_HINTS = re.compile(r"(For full helptext|Argument helptext|Got errors|Full command).*")
+
+
+def one_line(text: str) -> str:
+    """A message of several boxed lines as one line, without headings and pointers to help."""
+    lines = [" ".join(_FRAME.sub(" ", line).split()) for line in text.splitlines()]
+    body = " ".join(line for line in lines[1:] or lines if line)
+    return _HINTS.sub("", body).strip() or " ".join(line for line in lines if line)
+
+
+def parse(arguments: Sequence[str] | None) -> Any:
+    """The command that the arguments name; on bad usage one line on standard error and exit code 2."""
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            return tyro.extras.subcommand_cli_from_dict(
+                COMMANDS, prog="rvaejax", description="A movie of atoms to what each neighbourhood is.", args=arguments
+            )
+    except SystemExit as end:
+        if end.code == 0:
+            raise
+        _fail(f"{one_line(messages.getvalue())}; see --help")
+    except InputError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"rvaejax: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(BAD_INPUT)
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("rvaejax")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # other libraries give the root logger handlers of their own
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parses, carries out, and turns errors into exit codes."""
+    command = parse(arguments)
+    _log_to_stderr()
+    from rvaejax.training.interrupt import Interrupted, catch_signals
+
+    try:
+        with catch_signals() as should_stop:
+            command.execute(should_stop)
+    except InputError as error:
+        _fail(str(error))
+    except Interrupted as stopped:
+        print(f"rvaejax: {stopped}; go on with --resume", file=sys.stderr)
+        raise SystemExit(128 + stopped.signum) from None
+    except KeyboardInterrupt:
+        print("rvaejax: interrupted", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+    if should_stop():  # asked to stop after the last moment at which it could
+        raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

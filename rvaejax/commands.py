@@ -1,0 +1,220 @@
+"""The commands of the command line, each a frozen dataclass of its options. Imports no JAX.
+
+`execute` carries a command out; what needs JAX is imported there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from rvaejax.errors import ConfigError
+from rvaejax.pipeline.config import RunConfig
+from rvaejax.simulate.config import MovieConfig
+
+Input = tyro.conf.Positional[Path]
+Flat = tyro.conf.OmitArgPrefixes
+StopFlag = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Simulates a short Si-graphene movie with known truth, analyses it, prints scores against the truth."""
+
+    out: Path
+    """Folder for the results."""
+    frames: int = 8
+    """Frames of the movie."""
+    size_px: int = 256
+    """Side of a frame [px of 16 pm]."""
+    options: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=lambda: RunConfig(max_seconds=200.0))
+    overwrite: bool = False
+    """Replace the results of an earlier demo."""
+    resume: bool = False
+    """Go on with a demo that was interrupted."""
+
+    def execute(self, should_stop: StopFlag) -> None:
+        """Runs the demo and prints its scores."""
+        from rvaejax.pipeline.demo import demo
+
+        movie = MovieConfig(frames=self.frames, size_px=self.size_px)
+        scores = demo(
+            self.out, movie, self.options, overwrite=self.overwrite, resume=self.resume, should_stop=should_stop
+        )
+        width = max(map(len, scores))
+        print("\n".join(f"{name:<{width}}  {value:g}" for name, value in scores.items()))
+        print(f"report: {self.out / 'report.html'}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Movie or image file to atoms, latents, figures and a report."""
+
+    input: Input
+    """Movie, image, HDF5 file, folder of images, or table of coordinates."""
+    out: Path
+    """Folder for the results."""
+    options: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
+    overwrite: bool = False
+    """Replace the results of an earlier run."""
+    resume: bool = False
+    """Go on with a run that was interrupted."""
+
+    def execute(self, should_stop: StopFlag) -> None:
+        """Runs the whole way and says where the report is."""
+        from rvaejax.pipeline.run import run
+
+        results = run(
+            self.input, self.out, self.options, overwrite=self.overwrite, resume=self.resume, should_stop=should_stop
+        )
+        print(f"{len(results.atoms)} atoms in {len(results.movie)} frames, {len(results.subimages)} sub-images")
+        if results.model.cut:
+            total = results.model.steps + results.model.cut
+            print(f"training cut short by --max-seconds: {results.model.steps} of {total} steps")
+        print(f"report: {self.out / 'report.html'}")
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Simulated images or a movie, with the truth beside it (FILE_truth.csv)."""
+
+    out: Path
+    """File to write, .npz."""
+    kind: Literal["movie", "images"] = "movie"
+    """A movie of one sheet under the beam, or independent images with per-pixel class labels."""
+    frames: int = 8
+    """Number of frames or images."""
+    size_px: int = 256
+    """Side of a frame [px]."""
+    px_nm: float = 0.016
+    """Pixel size [nm]."""
+    counts: float = 60.0
+    """Electrons per pixel at the peak of a C atom (movie only; images draw theirs)."""
+    seed: int = 0
+    """The one source of randomness."""
+    overwrite: bool = False
+    """Replace an existing file."""
+
+    def execute(self, should_stop: StopFlag) -> None:
+        """Simulates and writes."""
+        from rvaejax.pipeline.simulated import write_images, write_movie
+
+        if self.out.suffix != ".npz":
+            raise ConfigError(f"--out {self.out}: simulated frames are written as .npz; give a name that ends so")
+        config = MovieConfig(frames=self.frames, size_px=self.size_px, pixel_size_nm=self.px_nm, counts=self.counts)
+        write = write_movie if self.kind == "movie" else write_images
+        truth = write(self.out, config, seed=self.seed, overwrite=self.overwrite)
+        print(f"{self.out}, truth: {truth}")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Movie or image to probability maps (maps.h5) and atoms.csv."""
+
+    input: Input
+    """Movie, image, HDF5 file or folder of images."""
+    out: Path
+    """Folder for the results."""
+    px_nm: float | None = None
+    """Pixel size [nm], where the file does not tell it."""
+    threshold: float = 0.5
+    """Least probability of an atom."""
+    overwrite: bool = False
+    """Replace earlier results."""
+
+    def execute(self, should_stop: StopFlag) -> None:
+        """Segments, finds atoms, writes both."""
+        from rvaejax.pipeline.stages import segment_file
+
+        atoms = segment_file(self.input, self.out, px_nm=self.px_nm, threshold=self.threshold, overwrite=self.overwrite)
+        print(f"{len(atoms)} atoms: {self.out / 'atoms.csv'}")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Trains an rVAE on a stack of sub-images."""
+
+    subimages: Input
+    """SUBIMAGES.npz: `images` (n, h, w) or (n, h, w, c)."""
+    out: Path
+    """Folder for the trained model."""
+    preset: str = "default"
+    """default, paper or paper-atomai."""
+    max_seconds: float | None = None
+    """Whole wall time [s], start and compilation included; the learning rate's schedule is shortened to fit."""
+    steps: int | None = None
+    """Training steps; by default the preset's."""
+    seed: int = 0
+    """The one source of randomness."""
+    overwrite: bool = False
+    """Replace an earlier training."""
+    resume: bool = False
+    """Go on with a training that was interrupted."""
+
+    def execute(self, should_stop: StopFlag) -> None:
+        """Trains and saves."""
+        from rvaejax.pipeline.stages import train_file
+
+        model = train_file(
+            self.subimages,
+            self.out,
+            preset=self.preset,
+            max_seconds=self.max_seconds,
+            steps=self.steps,
+            seed=self.seed,
+            overwrite=self.overwrite,
+            resume=self.resume,
+            should_stop=should_stop,
+        )
+        cut = f", {model.cut} cut by --max-seconds" if model.cut else ""
+        print(f"{model.steps} steps{cut}: {self.out}")
+
+
+@dataclass(frozen=True)
+class Encode:
+    """Latents of any sub-images with a trained rVAE."""
+
+    run: Input
+    """Folder of a training or a run."""
+    subimages: Input
+    """SUBIMAGES.npz."""
+    out: Path
+    """LATENTS.npz to write."""
+    overwrite: bool = False
+    """Replace an existing file."""
+
+    def execute(self, should_stop: StopFlag) -> None:
+        """Encodes and writes."""
+        from rvaejax.pipeline.stages import encode_file
+
+        latents = encode_file(self.run, self.subimages, self.out, overwrite=self.overwrite)
+        print(f"{len(latents)} latents: {self.out}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rebuilds figures and report of a finished run."""
+
+    folder: Input
+    """Folder of a run."""
+
+    def execute(self, should_stop: StopFlag) -> None:
+        """Draws and writes."""
+        from rvaejax.pipeline.run import report
+
+        print(report(self.folder))
+
+
+COMMANDS: dict[str, Any] = {
+    "demo": Demo,
+    "run": Run,
+    "simulate": Simulate,
+    "segment": Segment,
+    "train": Train,
+    "encode": Encode,
+    "report": Report,
+}

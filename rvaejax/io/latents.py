@@ -1,0 +1,149 @@
+"""Latents on disk: LATENTS.npz (arrays alone) and latents.h5 (with the atom that each row belongs to)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+from jaxtyping import Float, Integer, Shaped
+
+from rvaejax.errors import FormatError, MissingFileError
+from rvaejax.io.arrays import NpzArrays
+from rvaejax.io.files import atomic_path
+from rvaejax.io.raw import one_line
+from rvaejax.types import Latents, SubImages
+
+FIELDS = ("angle", "angle_sd", "shift", "content", "content_sd")
+
+DESCRIPTIONS = {
+    "angle": ("rad", "rotation of the content, counter-clockwise on the displayed image"),
+    "angle_sd": ("rad", "its standard deviation"),
+    "shift": ("px of the sub-image", "shift (x, y) of the content, x to the right, y down, after the rotation"),
+    "content": ("1", "content latents, in the order of their Kullback-Leibler divergence"),
+    "content_sd": ("1", "their standard deviations"),
+    "frame": ("1", "frame number, from 0"),
+    "x_px": ("px of the input frame", "centre, to the right"),
+    "y_px": ("px of the input frame", "centre, down"),
+    "species": ("", "chemical symbol of the central atom"),
+    "atom": ("1", "row of the central atom in atoms.csv, from 0; -1 where there is none"),
+}
+"""Unit and meaning of every dataset of latents.h5."""
+
+
+class LatentRows(NamedTuple):
+    """Latents and where each row comes from.
+
+    Attributes:
+        latents: n rows.
+        frame: (n,) frame number.
+        x, y: (n,) centre of the sub-image [px of the input frame].
+        species: (n,) chemical symbol of the central atom.
+        atom: (n,) row of the central atom in the table of atoms, -1 where there is none.
+        pixel_size_nm: size of a sub-image's pixel [nm], or None.
+    """
+
+    latents: Latents
+    frame: Integer[np.ndarray, " n"]
+    x: Float[np.ndarray, " n"]
+    y: Float[np.ndarray, " n"]
+    species: Shaped[np.ndarray, " n"]
+    atom: Integer[np.ndarray, " n"]
+    pixel_size_nm: float | None = None
+
+
+def write_latents(path: str | os.PathLike[str], latents: Latents) -> None:
+    """Writes LATENTS.npz: angle, angle_sd, shift, content, content_sd (units as in `Latents`)."""
+    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+        np.savez_compressed(handle, **{name: np.asarray(getattr(latents, name)) for name in FIELDS})  # type: ignore[arg-type]
+
+
+def read_latents(path: str | os.PathLike[str]) -> Latents:
+    """The latents of a LATENTS.npz.
+
+    Raises:
+        MissingFileError: there is no such file.
+        FormatError: not an .npz file, an array is missing, or their lengths differ.
+    """
+    file = _existing(path)
+    arrays = NpzArrays(file)
+    missing = [name for name in FIELDS if name not in arrays]
+    if missing:
+        raise FormatError(f"{file}: no array {missing[0]!r}; a file of latents holds {', '.join(FIELDS)}")
+    return _checked({name: arrays[name] for name in FIELDS}, file)
+
+
+def write_latents_h5(path: str | os.PathLike[str], latents: Latents, subimages: SubImages) -> None:
+    """Writes latents.h5: the latents of each sub-image with its frame, centre, species and atom, units as attributes.
+
+    Raises:
+        ValueError: the numbers of latents and sub-images differ.
+    """
+    if len(latents) != len(subimages):
+        raise ValueError(f"{len(latents)} latents for {len(subimages)} sub-images")
+    species = [str(s).encode() for s in subimages.species]
+    columns = {
+        **{name: np.asarray(getattr(latents, name)) for name in FIELDS},
+        "frame": np.asarray(subimages.frame),
+        "x_px": np.asarray(subimages.x),
+        "y_px": np.asarray(subimages.y),
+        "species": np.array(species, dtype=f"S{max((len(s) for s in species), default=1) or 1}"),
+        "atom": np.asarray(subimages.atom),
+    }
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = "rvaejax latents 1"
+        if subimages.pixel_size_nm is not None:
+            file.attrs["subimage_pixel_size_nm"] = subimages.pixel_size_nm
+        for name, values in columns.items():
+            packed = {"compression": "gzip"} if values.size else {}
+            dataset = file.create_dataset(name, data=values, **packed)
+            dataset.attrs["unit"], dataset.attrs["description"] = DESCRIPTIONS[name]
+
+
+def read_latents_h5(path: str | os.PathLike[str]) -> LatentRows:
+    """The rows of a latents.h5.
+
+    Raises:
+        MissingFileError: there is no such file.
+        FormatError: not such a file, a dataset is missing, or their lengths differ.
+    """
+    file = _existing(path)
+    try:
+        with h5py.File(file, "r") as stored:
+            missing = [name for name in DESCRIPTIONS if name not in stored]
+            if missing:
+                raise FormatError(f"{file}: no dataset {missing[0]!r}; encode the sub-images again")
+            columns = {name: stored[name][()] for name in DESCRIPTIONS}
+            pixel_size = stored.attrs.get("subimage_pixel_size_nm")
+    except OSError as error:
+        raise FormatError(f"{file}: not a readable HDF5 file ({one_line(error)}); encode again") from error
+    latents = _checked({name: columns[name] for name in FIELDS}, file)
+    return LatentRows(
+        latents=latents,
+        frame=columns["frame"],
+        x=columns["x_px"],
+        y=columns["y_px"],
+        species=columns["species"].astype(np.str_),
+        atom=columns["atom"],
+        pixel_size_nm=None if pixel_size is None else float(pixel_size),
+    )
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    file = Path(path)
+    if not file.is_file():
+        raise MissingFileError(f"{file}: no such file; check the path")
+    return file
+
+
+def _checked(arrays: dict[str, np.ndarray], file: Path) -> Latents:
+    n = arrays["angle"].shape[:1]
+    content = arrays["content"]
+    wanted = {"angle": n, "angle_sd": n, "shift": (*n, 2), "content": (*n, *content.shape[-1:])}
+    wanted["content_sd"] = wanted["content"]
+    for name, shape in wanted.items():
+        if arrays[name].shape != shape:
+            raise FormatError(f"{file}: {name} has shape {arrays[name].shape} where {shape} is meant; encode again")
+    return Latents(**arrays)

@@ -1,0 +1,121 @@
+"""Options of the encoders and decoders, one frozen dataclass per member of a family. Imports no JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rvaejax.errors import ConfigError
+
+
+def check(ok: bool, name: str, value: object, must: str) -> None:
+    """Raises `ConfigError` in one line unless `ok`."""
+    if not ok:
+        raise ConfigError(f"{name}={value!r} makes no sense: it must be {must}")
+
+
+@dataclass(frozen=True)
+class MLPEncoder:
+    """Fully connected encoder with tanh (the paper's); its angle posterior is one Gaussian on the line.
+
+    Attributes:
+        hidden: neurons per layer.
+        layers: hidden layers.
+    """
+
+    hidden: int = 128
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        check(self.hidden > 0, "hidden", self.hidden, "positive")
+        check(self.layers > 0, "layers", self.layers, "positive")
+
+
+@dataclass(frozen=True)
+class ConvEncoder:
+    """Stacked 3x3 convolutions with stride 2 (the paper's choice for raw frames), then one dense layer.
+
+    Attributes:
+        filters: output channels of each convolution.
+        hidden: neurons of the dense layer.
+    """
+
+    filters: tuple[int, ...] = (32, 64, 64)
+    hidden: int = 128
+
+    def __post_init__(self) -> None:
+        check(len(self.filters) > 0 and min(self.filters) > 0, "filters", self.filters, "one positive number a layer")
+        check(self.hidden > 0, "hidden", self.hidden, "positive")
+
+
+@dataclass(frozen=True)
+class PolarEncoder:
+    """Equivariant encoder: a circular network on the window resampled onto (radius, angle).
+
+    Attributes:
+        orientations: samples of the angle, and bins of the orientation's posterior; a multiple of 4.
+        hidden: features per orientation.
+        layers: circular layers.
+        harmonics: highest angular frequency that a circular layer mixes.
+        radii: samples of the radius; None for one per pixel.
+    """
+
+    orientations: int = 64
+    hidden: int = 64
+    layers: int = 2
+    harmonics: int = 16
+    radii: int | None = None
+
+    def __post_init__(self) -> None:
+        n = self.orientations
+        check(n >= 8 and n % 4 == 0, "orientations", n, "a multiple of 4, at least 8")
+        check(self.hidden > 0, "hidden", self.hidden, "positive")
+        check(self.layers > 0, "layers", self.layers, "positive")
+        check(0 < self.harmonics < n // 2, "harmonics", self.harmonics, "between 1 and half the orientations")
+        check(self.radii is None or self.radii > 1, "radii", self.radii, "at least 2, or null")
+
+
+@dataclass(frozen=True)
+class SpatialDecoder:
+    """Fully connected decoder of one pixel from its rotated, shifted coordinates and the content (the paper's).
+
+    Attributes:
+        hidden: neurons per layer.
+        layers: hidden layers.
+    """
+
+    hidden: int = 128
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        check(self.hidden > 0, "hidden", self.hidden, "positive")
+        check(self.layers > 0, "layers", self.layers, "positive")
+
+
+@dataclass(frozen=True)
+class FourierDecoder:
+    """Band-limited decoder: a network turns the content into Fourier coefficients, evaluated at rotated coordinates.
+
+    Attributes:
+        cutoff: highest spatial frequency [cycles per pixel of the training windows].
+        period: period of the lowest frequency [window widths]; more than the window's diagonal.
+        max_modes: highest frequency along one axis, whatever the window [in units of the lowest].
+        hidden: neurons per layer of the network from content to coefficients.
+        layers: its hidden layers.
+    """
+
+    cutoff: float = 0.2
+    period: float = 1.6
+    max_modes: int = 20
+    hidden: int = 64
+    layers: int = 2
+
+    def __post_init__(self) -> None:
+        check(0 < self.cutoff <= 0.5, "cutoff", self.cutoff, "above 0 and at most 0.5 cycles per pixel")
+        check(self.period > 1.42, "period", self.period, "above the diagonal, 1.42 window widths")
+        check(self.max_modes > 0, "max_modes", self.max_modes, "positive")
+        check(self.hidden > 0, "hidden", self.hidden, "positive")
+        check(self.layers > 0, "layers", self.layers, "positive")
+
+
+Encoder = MLPEncoder | ConvEncoder | PolarEncoder
+Decoder = SpatialDecoder | FourierDecoder

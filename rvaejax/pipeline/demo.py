@@ -1,0 +1,65 @@
+"""The demonstration: a simulated movie whose truth is known, the whole way, and how well it went."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rvaejax.analysis.truth import against_truth
+from rvaejax.io.files import check_output
+from rvaejax.pipeline.config import RunConfig
+from rvaejax.pipeline.run import Results, analyse
+from rvaejax.pipeline.simulated import save_simulated
+from rvaejax.simulate.config import MovieConfig
+from rvaejax.simulate.movie import simulate_movie
+
+SECTION = "against the truth"
+
+
+def demo(
+    out: Path,
+    movie: MovieConfig,
+    config: RunConfig,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    should_stop: Callable[[], int] = lambda: 0,
+) -> dict[str, float]:
+    """Simulates a Si-graphene movie, runs everything on it, and returns the scores against the truth.
+
+    Args:
+        out: folder for the results; the movie and its truth go there too.
+        movie: what to simulate.
+        config: options of the run.
+        overwrite: replace an earlier demo.
+        resume: go on with an interrupted one.
+        should_stop: the number of a signal that asked to stop, or 0.
+
+    Raises:
+        OutputExistsError: the folder exists.
+        Interrupted: `should_stop` said so.
+    """
+    check_output(out, overwrite, resume)
+    simulated = simulate_movie(movie, key=jax.random.key(config.seed))
+    scores: dict[str, float] = {}
+
+    def summarise(results: Results) -> dict[str, Any]:
+        save_simulated(out / "movie.npz", simulated)
+        scores.update(
+            against_truth(simulated.truth, results.atoms, results.subimages, results.latents, size=simulated.movie.size)
+        )
+        return {SECTION: scores}
+
+    analyse(
+        simulated.movie,
+        out,
+        config,
+        overwrite=overwrite,
+        resume=resume,
+        should_stop=should_stop,
+        summarise=summarise,
+    )
+    return scores

@@ -1,0 +1,252 @@
+"""A movie to a folder of results: segment, find atoms, cut sub-images, train, encode, draw, report.
+
+Everything that bad input can stop happens before the first file is written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rvaejax.analysis.orientation import orientation_peaks
+from rvaejax.atoms.localise import find_atoms
+from rvaejax.atoms.subimages import cut_subimages
+from rvaejax.config import to_dict
+from rvaejax.errors import ConfigError, MissingFileError
+from rvaejax.io.files import atomic_path, check_output, prepare_output, write_text
+from rvaejax.io.latents import write_latents_h5
+from rvaejax.io.maps import read_maps, write_maps
+from rvaejax.io.movies import read_movie
+from rvaejax.io.tables import read_atoms, write_atoms
+from rvaejax.pipeline.config import RunConfig
+from rvaejax.pipeline.figures import KEPT_FRAMES, draw_figures
+from rvaejax.plotting.maps import three_frames
+from rvaejax.report import write_report
+from rvaejax.rvae.inference import encode
+from rvaejax.rvae.model import train
+from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.rvae.storage import save_model
+from rvaejax.segmentation.predict import segment
+from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
+
+log = logging.getLogger(__name__)
+
+AFTERWARDS = 0.12  # share of the time budget kept for encoding, figures and the report, with at least
+AFTERWARDS_S = 8.0  # this many seconds
+ENCODE_S = 0.4e-3  # seconds per sub-image that encoding may take
+
+
+@dataclass
+class Stopwatch:
+    """Seconds that each stage took."""
+
+    began: float = field(default_factory=time.monotonic)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def lap(self, stage: str) -> None:
+        """Books the time since the last lap on `stage`."""
+        self.seconds[stage] = round(time.monotonic() - self.began - sum(self.seconds.values()), 2)
+        log.info("%s: %.1f s", stage, self.seconds[stage])
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """All that a run found."""
+
+    movie: Movie
+    maps: Maps
+    atoms: Atoms
+    subimages: SubImages
+    model: TrainedRVAE
+    latents: Latents
+
+
+def run(
+    source: Path,
+    out: Path,
+    config: RunConfig,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    should_stop: Callable[[], int] = lambda: 0,
+) -> Results:
+    """Analyses a movie or image file into the folder `out`.
+
+    Args:
+        source: any file or folder that `read_movie` reads.
+        out: folder for the results.
+        config: options.
+        overwrite: replace the results of an earlier run.
+        resume: go on with a run that was interrupted; its options must be the same but for the time budget.
+        should_stop: the number of a signal that asked to stop, or 0.
+
+    Raises:
+        InputError: the input cannot be analysed, or the output exists; nothing was written.
+        Interrupted: `should_stop` said so; `resume` goes on.
+    """
+    check_output(out, overwrite, resume)
+    movie = read_movie(source, pixel_size_nm=config.px_nm)
+    return analyse(movie, out, config, overwrite=overwrite, resume=resume, should_stop=should_stop)
+
+
+def analyse(
+    movie: Movie,
+    out: Path,
+    config: RunConfig,
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+    should_stop: Callable[[], int] = lambda: 0,
+    summarise: Callable[[Results], Mapping[str, Any]] = lambda results: {},
+) -> Results:
+    """The same for a movie at hand; `summarise` may add sections to the run's summary."""
+    watch = Stopwatch()
+    check_output(out, overwrite, resume)
+    stored = _stored(out, movie, config) if resume else None
+    maps, atoms = stored or _find(movie)
+    watch.lap("segmentation and atoms")
+    subimages = cut_subimages(maps if config.source == "maps" else movie, atoms, window_nm=config.window_nm)
+    watch.lap("sub-images")
+    folder = prepare_output(out, overwrite, resume)
+    if stored is None:
+        _write_input(folder, movie, maps, atoms, config)
+    watch.lap("writing maps and atoms")
+    model = _train(folder, subimages, config, watch, resume, should_stop)
+    watch.lap("training")
+    results = Results(movie, maps, atoms, subimages, model, encode(model, subimages))
+    write_latents_h5(folder / "latents.h5", results.latents, subimages)
+    watch.lap("encoding")
+    summary = {**summarise(results), **_summary(results, config, watch)}
+    write_text(folder / "summary.json", json.dumps(summary, indent=2))
+    report(folder)
+    watch.lap("figures and report")
+    return results
+
+
+def report(folder: Path) -> Path:
+    """Draws the figures and writes the report of a finished run anew, from its folder alone.
+
+    Raises:
+        MissingFileError: the folder holds no finished run.
+    """
+    if not (folder / "latents.h5").is_file():
+        raise MissingFileError(f"{folder}: holds no finished run (no latents.h5); give the folder that --out named")
+    draw_figures(folder)
+    return write_report(folder)
+
+
+def _find(movie: Movie) -> tuple[Maps, Atoms]:
+    maps = segment(movie)
+    return maps, find_atoms(maps)
+
+
+def _stored(out: Path, movie: Movie, config: RunConfig) -> tuple[Maps, Atoms] | None:
+    """Maps and atoms of the interrupted run, if it came that far.
+
+    Raises:
+        ConfigError: it was started with other options, or on another movie.
+    """
+    path = out / "config.yaml"
+    if not path.is_file():
+        return None
+    before = yaml.safe_load(path.read_text())
+    now = _sections(movie, config)
+    for section in ("run", "movie"):
+        for name, value in now[section].items():
+            was = before.get(section, {}).get(name)
+            if name != "max_seconds" and was != value:
+                raise ConfigError(f"{out}: was started with {name} {was}, not {value}; resume with the same options")
+    return read_maps(out / "maps.h5"), read_atoms(out / "atoms.csv")
+
+
+def _sections(movie: Movie, config: RunConfig) -> dict[str, Any]:
+    return {"run": to_dict(config), "movie": {"name": movie.name, "frames": len(movie), "size": list(movie.size)}}
+
+
+def _write_input(folder: Path, movie: Movie, maps: Maps, atoms: Atoms, config: RunConfig) -> None:
+    """What later stages and a later `report` need; config.yaml comes last, as the sign that all of it is there."""
+    write_maps(folder / "maps.h5", maps)
+    write_atoms(folder / "atoms.csv", atoms)
+    kept = three_frames(atoms.frame)
+    frames = np.stack([np.asarray(movie.frames[t], np.float32) for t in kept])
+    with atomic_path(folder / KEPT_FRAMES) as path:
+        np.savez_compressed(path, frames=frames, index=np.asarray(kept), frame_time_s=movie.frame_time_s or np.nan)
+    sections = _sections(movie, config)
+    sections["movie"] |= {
+        "pixel_size_nm": atoms.pixel_size_nm,
+        "pixel_size_source": movie.pixel_size_source or "lattice",
+    }
+    write_text(folder / "config.yaml", yaml.safe_dump(sections, sort_keys=False))
+
+
+def _train(
+    folder: Path,
+    subimages: SubImages,
+    config: RunConfig,
+    watch: Stopwatch,
+    resume: bool,
+    should_stop: Callable[[], int],
+) -> TrainedRVAE:
+    rest = max(AFTERWARDS * config.max_seconds, AFTERWARDS_S) + ENCODE_S * len(subimages)
+    left = config.max_seconds - rest - (time.monotonic() - watch.began)
+    model = train(
+        subimages,
+        preset=config.preset,
+        seed=config.seed,
+        steps=config.steps,
+        max_seconds=max(left, 1.0),
+        checkpoint_dir=folder / "checkpoints",
+        resume=resume,
+        metrics_path=folder / "metrics.jsonl",
+        should_stop=should_stop,
+    )
+    save_model(model, folder)
+    return model
+
+
+def _summary(results: Results, config: RunConfig, watch: Stopwatch) -> dict[str, Any]:
+    movie, atoms, subimages, model = results.movie, results.atoms, results.subimages, results.model
+    carbon = subimages.species == "C"
+    peaks = orientation_peaks(results.latents.angle[carbon])
+    notes = []
+    if model.cut:
+        done = model.steps / (model.steps + model.cut)
+        notes.append(
+            f"The training was cut short by the time budget of {config.max_seconds:g} s: {model.steps} of "
+            f"{model.steps + model.cut} steps ({done:.0%}). More time: --max-seconds."
+        )
+    return {
+        "title": movie.name,
+        "notes": notes,
+        "movie": {
+            "frames": len(movie),
+            "size [px]": f"{movie.size[1]} x {movie.size[0]}",
+            "pixel size [nm]": atoms.pixel_size_nm,
+            "pixel size from": movie.pixel_size_source or "lattice",
+        },
+        "atoms": {
+            **{symbol: int((atoms.species == symbol).sum()) for symbol in np.unique(atoms.species)},
+            "median position sd [pm]": 1000 * atoms.pixel_size_nm * float(np.median(atoms.sd)),
+        },
+        "sub-images": {
+            "number": len(subimages),
+            "dropped at the border": subimages.dropped,
+            "window [nm]": config.window_nm,
+            "window [px]": subimages.images.shape[1],
+        },
+        "latents": {
+            "KL of the content latents [nat]": [round(v, 3) for v in model.content_kl],
+            "orientations modulo 60 deg [deg] (share of C)": [
+                f"{np.degrees(peak.angle):.1f} ({peak.share:.0%})" for peak in peaks
+            ],
+        },
+        "seconds": watch.seconds,
+    }

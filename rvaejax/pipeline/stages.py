@@ -1,0 +1,95 @@
+"""Single stages from file to file, as the command line offers them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rvaejax.atoms.config import LocalisationConfig
+from rvaejax.atoms.localise import find_atoms
+from rvaejax.errors import ConfigError
+from rvaejax.io.files import check_output, check_output_file, prepare_output
+from rvaejax.io.latents import write_latents
+from rvaejax.io.maps import write_maps
+from rvaejax.io.movies import read_movie
+from rvaejax.io.subimages import read_subimages
+from rvaejax.io.tables import write_atoms
+from rvaejax.plotting import frame_overview, probability_maps, save_figure
+from rvaejax.plotting.maps import three_frames
+from rvaejax.rvae.config import preset as preset_config
+from rvaejax.rvae.inference import encode
+from rvaejax.rvae.inputs import check_training_set
+from rvaejax.rvae.model import train
+from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.rvae.storage import load_model, save_model
+from rvaejax.segmentation.predict import segment
+from rvaejax.types import Atoms, Latents
+
+_PROCESS_START = time.monotonic()  # when the stages were imported: the start of the interpreter is a fraction before
+
+
+def segment_file(source: Path, out: Path, *, px_nm: float | None, threshold: float, overwrite: bool) -> Atoms:
+    """Probability maps, atoms and a picture of both into a folder."""
+    check_output(out, overwrite)
+    config = LocalisationConfig(threshold=threshold)
+    movie = read_movie(source, pixel_size_nm=px_nm)
+    maps = segment(movie)
+    atoms = find_atoms(maps, config=config)
+    folder = prepare_output(out, overwrite)
+    write_maps(folder / "maps.h5", maps)
+    write_atoms(folder / "atoms.csv", atoms)
+    for t in three_frames(atoms.frame):
+        save_figure(frame_overview(movie.frames[t], atoms, t), folder / "figures" / f"frame_overview_frame{t}.png")
+        drawn = probability_maps(maps.probabilities[t], maps.species, maps.pixel_size_nm)
+        save_figure(drawn, folder / "figures" / f"probability_maps_frame{t}.png")
+    return atoms
+
+
+def train_file(
+    source: Path,
+    out: Path,
+    *,
+    preset: str,
+    max_seconds: float | None,
+    steps: int | None,
+    seed: int,
+    overwrite: bool,
+    resume: bool,
+    should_stop: Callable[[], int],
+) -> TrainedRVAE:
+    """A trained rVAE in a folder; labels and truth in the input file are never looked at."""
+    preset_config(preset)
+    if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
+        raise ConfigError(f"--max-seconds must be positive, got {max_seconds:g}")
+    if steps is not None and steps < 1:
+        raise ConfigError(f"--steps must be at least 1, got {steps}")
+    if seed < 0:
+        raise ConfigError(f"--seed must not be negative, got {seed}")
+    check_output(out, overwrite, resume)
+    subimages = read_subimages(source)
+    check_training_set(subimages)
+    folder = prepare_output(out, overwrite, resume)
+    model = train(
+        subimages,
+        preset=preset,
+        seed=seed,
+        steps=steps,
+        max_seconds=max_seconds,
+        started=_PROCESS_START,
+        checkpoint_dir=folder / "checkpoints",
+        resume=resume,
+        metrics_path=folder / "metrics.jsonl",
+        should_stop=should_stop,
+    )
+    save_model(model, folder)
+    return model
+
+
+def encode_file(run: Path, source: Path, out: Path, *, overwrite: bool) -> Latents:
+    """Latents of a file of sub-images, written to a file."""
+    check_output_file(out, overwrite)
+    latents = encode(load_model(run), read_subimages(source))
+    write_latents(out, latents)
+    return latents

@@ -1,0 +1,134 @@
+"""The figures that a report knows: in which part they belong, what they are called, what to look for in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A kind of figure: its part of the report, its title, and one sentence on what to look for."""
+
+    part: str
+    title: str
+    caption: str
+
+
+MOVIE, TRAINING, SPACE, TIME, TRUTH, OTHER = (
+    "From the movie to atoms",
+    "What the network has learned",
+    "The latents in real space",
+    "Distributions, and how they change",
+    "Against the truth",
+    "Further figures",
+)
+PARTS = (MOVIE, TRAINING, SPACE, TIME, TRUTH, OTHER)
+
+CATALOGUE: dict[str, Entry] = {
+    "frame_overview": Entry(
+        MOVIE,
+        "Frame and atoms",
+        "Every atom of the lattice should carry one dot; holes and contamination should carry none.",
+    ),
+    "probability_maps": Entry(
+        MOVIE,
+        "Probability maps",
+        "Carbon and silicon should stand as separate round blobs; smears mark places where the network is unsure.",
+    ),
+    "atom_counts": Entry(
+        MOVIE,
+        "Atoms per frame",
+        "A slow loss of carbon is the beam at work; a sudden dip in one frame is a frame that went wrong.",
+    ),
+    "losses": Entry(
+        TRAINING,
+        "Training",
+        "The held-out bound (dashed) should level off with the training one; where it falls, the network memorises.",
+    ),
+    "latent_manifold": Entry(
+        TRAINING,
+        "Latent manifold",
+        "Neighbouring images should change smoothly, in what they show and not in how it is turned.",
+    ),
+    "real_space_maps": Entry(
+        SPACE,
+        "Angle and content of each atom",
+        "The two sublattices should alternate in the angle, grains and boundaries stand out as areas of another "
+        "colour, and the content should mark edges and defects.",
+    ),
+    "angle_histogram": Entry(
+        TIME,
+        "Angles",
+        "One crystal gives two narrow peaks half a period apart, one per sublattice; more peaks are further grains.",
+    ),
+    "angle_over_time": Entry(
+        TIME,
+        "Angles over time",
+        "Bands that drift show a rotating fragment; bands that blur show disorder growing.",
+    ),
+    "content_over_time": Entry(
+        TIME,
+        "Content over time",
+        "Weight that moves away from the main band is lattice that turns into edges and defects.",
+    ),
+    "truth": Entry(
+        TRUTH, "Found and true", "What was found, beside what the simulation put there; the two should agree."
+    ),
+}
+"""Figures by the beginning of their file's name, in the order in which the data flows."""
+
+
+@dataclass(frozen=True)
+class FigureGroup:
+    """One figure, or the same figure for several frames.
+
+    Attributes:
+        entry: what it is.
+        files: the pictures.
+        labels: what tells each of several apart ("frame 10"); "" for a single one.
+    """
+
+    entry: Entry
+    files: tuple[Path, ...]
+    labels: tuple[str, ...]
+
+
+_SERIES = re.compile(r"^(.+?)_(?:frame_?(\d+)|(\d{3,}))$")
+
+
+def group_figures(files: Sequence[Path]) -> list[FigureGroup]:
+    """Groups pictures of one kind (frame_overview_frame10.png, frame_overview_0025.png), in the report's order."""
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for file in sorted(files):
+        match = _SERIES.match(file.stem)
+        stem, number = (match[1], int(match[2] or match[3])) if match else (file.stem, -1)
+        found.setdefault(stem, []).append((number, file))
+    groups = []
+    for stem in sorted(found, key=_order):
+        members = sorted(found[stem])
+        labels = tuple("" if number < 0 else f"frame {number}" for number, _ in members)
+        groups.append(FigureGroup(entry_of(stem), tuple(file for _, file in members), labels))
+    return groups
+
+
+def entry_of(stem: str) -> Entry:
+    """The catalogue's entry for a file's name; an unknown one goes under its own name to the end of the report."""
+    kind = _kind(stem)
+    if kind is None:
+        return Entry(OTHER, stem.replace("_", " ").capitalize(), "")
+    entry, rest = CATALOGUE[kind], stem[len(kind) :].replace("_", " ").strip()
+    return entry._replace(title=f"{entry.title}: {rest}") if rest else entry
+
+
+def _kind(stem: str) -> str | None:
+    kinds = [kind for kind in CATALOGUE if stem == kind or stem.startswith(kind + "_")]
+    return max(kinds, key=len) if kinds else None
+
+
+def _order(stem: str) -> tuple[int, int, str]:
+    kind = _kind(stem)
+    part = PARTS.index(entry_of(stem).part)
+    return part, list(CATALOGUE).index(kind) if kind else 0, stem

@@ -1,0 +1,150 @@
+"""What a report shows, gathered from the files of a run's folder; a file that is not there is left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rvaejax.errors import FormatError, MissingFileError
+from rvaejax.io import read_atoms, read_latents_h5
+from rvaejax.io.raw import one_line
+from rvaejax.report.catalogue import FigureGroup, group_figures
+
+Rows = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything on the page, as text.
+
+    Attributes:
+        title: of the page.
+        notes: what the reader must know before looking at anything.
+        numbers: sections of name and value.
+        figures: in the order of the data flow.
+        settings: sections of option and value.
+    """
+
+    title: str
+    notes: tuple[str, ...]
+    numbers: tuple[tuple[str, Rows], ...]
+    figures: tuple[FigureGroup, ...]
+    settings: tuple[tuple[str, Rows], ...]
+
+
+def read_contents(run_dir: Path) -> Contents:
+    """Reads config.yaml, summary.json, metrics.jsonl, atoms.csv, latents.h5 and figures/*.png of a run's folder.
+
+    Raises:
+        MissingFileError: there is no such folder.
+        FormatError: it is not a run's folder, or one of these files is damaged.
+    """
+    if not run_dir.is_dir():
+        raise MissingFileError(f"{run_dir}: no such folder; give the folder of a run")
+    pictures = list((run_dir / "figures").glob("[!.]*.png"))
+    config, summary = _config(run_dir / "config.yaml"), _summary(run_dir / "summary.json")
+    if not pictures and config is None and not summary:
+        raise FormatError(
+            f"{run_dir}: not the folder of a run (no config.yaml, no figures); give the one that --out named"
+        )
+    notes = summary.pop("notes", [])
+    numbers = [(name, tuple(flatten(part))) for name, part in _sections(summary, "Results")]
+    numbers += [(name, rows) for name, rows in _counted(run_dir) if rows]
+    return Contents(
+        title=str(summary.get("title") or run_dir.resolve().name),
+        notes=tuple(str(note) for note in (notes if isinstance(notes, list) else [notes])),
+        numbers=tuple((heading(name), rows) for name, rows in numbers if rows),
+        figures=tuple(group_figures(pictures)),
+        settings=tuple((heading(name), tuple(flatten(part))) for name, part in _sections(config or {}, "General")),
+    )
+
+
+def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested values as rows of name and text; names of nested ones joined with a dot."""
+    if not isinstance(value, Mapping):
+        yield prefix, text(value)
+        return
+    for name, item in value.items():
+        yield from flatten(item, f"{prefix}.{name}" if prefix else str(name))
+
+
+def text(value: Any) -> str:
+    """A value as a reader wants it: four figures, yes and no, lists in one line."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(text(item) for item in value) or "–"
+    return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+
+
+def heading(name: str) -> str:
+    """A name out of a file as a heading."""
+    return name.replace("_", " ").strip()[:1].upper() + name.replace("_", " ").strip()[1:]
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl; a last line that was cut off by an interruption is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def _config(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not readable as YAML ({one_line(error)}); run again with --overwrite") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FormatError(f"{path}: not readable as JSON ({one_line(error)}); run again with --overwrite") from error
+    return found if isinstance(found, dict) else {"results": found}
+
+
+def _sections(values: Mapping[str, Any], rest: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Entries that hold several values each as a section of their own, the others together under `rest`."""
+    single = {k: v for k, v in values.items() if not isinstance(v, Mapping) and k != "title"}
+    return ([(rest, single)] if single else []) + [(k, v) for k, v in values.items() if isinstance(v, Mapping)]
+
+
+def _counted(run_dir: Path) -> Iterator[tuple[str, Rows]]:
+    """What the tables of the run hold: atoms, sub-images, steps."""
+    if (run_dir / "atoms.csv").is_file():
+        atoms = read_atoms(run_dir / "atoms.csv")
+        kinds, counts = np.unique(atoms.species, return_counts=True)
+        frames = len(np.unique(atoms.frame))
+        rows = [(f"{kind} atoms", text(int(count))) for kind, count in zip(kinds, counts, strict=True)]
+        yield "Table of atoms", (("frames with atoms", text(frames)), *rows)
+    if (run_dir / "latents.h5").is_file():
+        latents = read_latents_h5(run_dir / "latents.h5").latents
+        yield "Latents", (("sub-images", text(len(latents))), ("content latents", text(latents.content.shape[1])))
+    rows_of_metrics = read_metrics(run_dir / "metrics.jsonl")
+    if rows_of_metrics:
+        last: dict[str, Any] = {}
+        for row in rows_of_metrics:
+            last.update(row)
+        yield "Training, last values", tuple(flatten(last))

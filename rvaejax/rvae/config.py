@@ -1,0 +1,148 @@
+"""Options of the rVAE and its presets. Imports no JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from rvaejax.errors import ConfigError
+from rvaejax.nets.config import (
+    ConvEncoder,
+    Decoder,
+    Encoder,
+    FourierDecoder,
+    MLPEncoder,
+    PolarEncoder,
+    SpatialDecoder,
+    check,
+)
+from rvaejax.training.config import TrainingConfig
+
+__all__ = [
+    "AnglePrior",
+    "ConvEncoder",
+    "FourierDecoder",
+    "GaussianAngle",
+    "LearnedGaussian",
+    "Likelihood",
+    "MLPEncoder",
+    "PRESETS",
+    "PolarEncoder",
+    "RVAEConfig",
+    "SpatialDecoder",
+    "UniformAngle",
+    "UnitGaussian",
+    "preset",
+]
+
+
+@dataclass(frozen=True)
+class UnitGaussian:
+    """Half the squared error, summed over pixels: a Gaussian of unit variance without its constant (the paper's)."""
+
+
+@dataclass(frozen=True)
+class LearnedGaussian:
+    """A Gaussian whose standard deviation, one for all pixels, is learned (Rybkin et al. 2021, arXiv:2006.13202).
+
+    Attributes:
+        initial: standard deviation at the start [intensities scaled to 0..1].
+        floor: lowest standard deviation; keeps images without noise from being fitted to the last digit.
+    """
+
+    initial: float = 0.2
+    floor: float = 0.03
+
+    def __post_init__(self) -> None:
+        check(self.floor > 0, "floor", self.floor, "positive")
+        check(self.initial > self.floor, "initial", self.initial, "above the floor")
+
+
+@dataclass(frozen=True)
+class GaussianAngle:
+    """A Gaussian prior of the angle around 0.
+
+    Attributes:
+        sd: its standard deviation [rad].
+        mean_term: whether the divergence keeps the term with the squared mean; some public codes drop it.
+    """
+
+    sd: float = 0.1
+    mean_term: bool = True
+
+    def __post_init__(self) -> None:
+        check(self.sd > 0, "sd", self.sd, "positive")
+
+
+@dataclass(frozen=True)
+class UniformAngle:
+    """Every angle of the circle is as likely as any other."""
+
+
+Likelihood = UnitGaussian | LearnedGaussian
+AnglePrior = GaussianAngle | UniformAngle
+
+
+@dataclass(frozen=True)
+class RVAEConfig:
+    """A rotationally invariant variational autoencoder and its training; the defaults are the preset `default`.
+
+    Attributes:
+        encoder, decoder, likelihood, angle_prior: one member of each family.
+        content_dim: number of content latents.
+        shift_scale: standard deviation of the shift's prior [half windows].
+        content_weight, angle_weight, shift_weight: weights of the Kullback-Leibler divergences; 1 is the ELBO.
+        pixel_share: share of the pixels, drawn anew each step (at least 128), that the likelihood is estimated from.
+        draws: orientations per example and step at which a circular posterior's expectation is taken.
+        training: the optimiser and its length.
+    """
+
+    encoder: Encoder = PolarEncoder()
+    decoder: Decoder = FourierDecoder()
+    likelihood: Likelihood = LearnedGaussian()
+    angle_prior: AnglePrior = UniformAngle()
+    content_dim: int = 2
+    shift_scale: float = 0.1
+    content_weight: float = 1.0
+    angle_weight: float = 1.0
+    shift_weight: float = 1.0
+    pixel_share: float = 0.125
+    draws: int = 2
+    training: TrainingConfig = field(
+        default=TrainingConfig(steps=4000, batch_size=64, learning_rate=2e-3, schedule="cosine", warmup=50)
+    )
+
+    def __post_init__(self) -> None:
+        check(self.content_dim > 0, "content_dim", self.content_dim, "positive")
+        check(self.shift_scale > 0, "shift_scale", self.shift_scale, "positive")
+        for name in ("content_weight", "angle_weight", "shift_weight"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        check(0 < self.pixel_share <= 1, "pixel_share", self.pixel_share, "above 0 and at most 1")
+        check(self.draws >= 2, "draws", self.draws, "at least 2")
+
+
+_PAPER = RVAEConfig(
+    encoder=MLPEncoder(hidden=128, layers=2),
+    decoder=SpatialDecoder(hidden=128, layers=2),
+    likelihood=UnitGaussian(),
+    angle_prior=GaussianAngle(sd=0.1, mean_term=True),
+    pixel_share=1.0,
+    training=TrainingConfig(steps=6000, batch_size=100, learning_rate=1e-4, schedule="constant"),
+)
+PRESETS = {
+    "default": RVAEConfig(),
+    "paper": _PAPER,
+    "paper-atomai": replace(
+        _PAPER, decoder=SpatialDecoder(hidden=128, layers=3), angle_prior=GaussianAngle(sd=0.1, mean_term=False)
+    ),
+}
+
+
+def preset(name: str) -> RVAEConfig:
+    """The configuration of a preset.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is not one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,28 @@
+"""Coordinates of pixels, and what a rotation and a shift of the content do to them.
+
+x to the right, y down; angles counter-clockwise on the displayed image. The unit is half the window.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def grid(size: int) -> Float[Array, "p 2"]:
+    """(x, y) of the centres of size x size pixels, row by row, in units of the half window, between -1 and 1."""
+    line = (jnp.arange(size, dtype=jnp.float32) - (size - 1) / 2) / (size / 2)
+    y, x = jnp.meshgrid(line, line, indexing="ij")
+    return jnp.stack([x.ravel(), y.ravel()], axis=-1)
+
+
+def rotate(points: Float[Array, "... 2"], angle: Float[Array, "..."]) -> Float[Array, "... 2"]:
+    """Points turned by `angle` [rad] about the origin: (x cos a + y sin a, -x sin a + y cos a), as y points down."""
+    x, y = points[..., 0], points[..., 1]
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return jnp.stack([x * cos + y * sin, -x * sin + y * cos], axis=-1)
+
+
+def to_content(points: Float[Array, "p 2"], angle: Float[Array, ""], shift: Float[Array, " 2"]) -> Float[Array, "p 2"]:
+    """Where in the content the pixels at `points` look, for content turned by `angle` and then moved by `shift`."""
+    return rotate(points - shift[None], -angle)

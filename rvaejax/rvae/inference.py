@@ -1,0 +1,175 @@
+"""A trained rVAE at work: latents of sub-images, and images of latents."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+from rvaejax.errors import ImageError
+from rvaejax.progress import progress
+from rvaejax.rvae import elbo
+from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.coordinates import grid
+from rvaejax.rvae.inputs import check_fits, compact, scaled, unscaled
+from rvaejax.rvae.priors import kl_normal
+from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.types import Latents, SubImages
+
+
+@functools.lru_cache(maxsize=16)
+def encoder(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., dict[str, Array]]:
+    """`(params, images (b, h, w, c), scaling) -> latents as the network has them`, compiled once per batch shape."""
+    model = elbo.build(config, shape)
+
+    def apply(params, images, scaling):
+        lo, hi = scaling
+        q = model.encode(params, (images.astype(jnp.float32) - lo) / (hi - lo))
+        angle = jax.vmap(model.angle.summary)(q.angle)
+        shift = q.shift.mean * (config.shift_scale * shape[0] / 2)
+        content_kl = kl_normal(*q.content)
+        return {
+            "angle": angle.angle,
+            "angle_sd": angle.sd,
+            "shift": shift,
+            "content": q.content.mean,
+            "content_sd": jnp.exp(q.content.log_sd),
+            "content_kl": content_kl,
+        }
+
+    return jax.jit(apply)
+
+
+@functools.lru_cache(maxsize=16)
+def decoder(config: RVAEConfig, shape: tuple[int, int, int], size: int) -> Callable[..., Array]:
+    """`(params, angle (b,), shift (b, 2) [half windows], content (b, d)) -> scaled images`, compiled once."""
+    model = elbo.build(config, shape)
+
+    def one(params, angle, shift, content):
+        return model.decode(params, grid(size), angle, shift, content).reshape(size, size, shape[2])
+
+    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0)))
+
+
+def _batches(n: int, batch_size: int, desc: str) -> Iterator[slice]:
+    with progress(total=n, desc=desc, unit="images") as bar:
+        for start in range(0, n, batch_size):
+            yield slice(start, min(start + batch_size, n))
+            bar.update(min(batch_size, n - start))
+
+
+def _padded(rows: Shaped[np.ndarray, "m ..."], count: int) -> Shaped[np.ndarray, "count ..."]:
+    """Rows repeated up to `count`, so that the last batch has the compiled shape."""
+    return rows if len(rows) == count else np.resize(rows, (count, *rows.shape[1:]))
+
+
+def encode_raw(
+    config: RVAEConfig,
+    params: object,
+    images: Shaped[np.ndarray, "n h w c"],
+    scaling: tuple[float, float],
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    """Latents of every image, content in the network's own order and sign, with its divergence."""
+    n, shape = len(images), tuple(int(s) for s in images.shape[1:])
+    apply = encoder(config, shape)  # type: ignore[arg-type]
+    bounds = tuple(jnp.asarray(v, jnp.float32) for v in scaling)
+    parts: list[dict[str, np.ndarray]] = []
+    for rows in _batches(n, batch_size, "encoding"):
+        out = apply(params, _padded(compact(images[rows]), batch_size), bounds)
+        parts.append({name: np.asarray(value)[: rows.stop - rows.start] for name, value in out.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def encode(model: TrainedRVAE, subimages: SubImages, batch_size: int = 256) -> Latents:
+    """Latents of all sub-images, in their order.
+
+    Args:
+        model: a trained rVAE.
+        subimages: windows of the size and channels of its training.
+        batch_size: windows at a time; the last batch is padded, so that one compilation serves all.
+
+    Returns:
+        `Latents`: angle and its standard deviation [rad], shift [px of the window], content and its standard deviation.
+
+    Raises:
+        ImageError: another window size or number of channels, pixels that are not finite, or no sub-images.
+    """
+    check_fits(model, subimages)
+    if not len(subimages):
+        raise ImageError("no sub-images to encode")
+    raw = encode_raw(model.config, model.params, subimages.images, model.scaling, batch_size)
+    order, sign = list(model.order), np.asarray(model.sign, np.float32)
+    return Latents(
+        angle=raw["angle"],
+        angle_sd=raw["angle_sd"],
+        shift=raw["shift"],
+        content=raw["content"][:, order] * sign,
+        content_sd=raw["content_sd"][:, order],
+    )
+
+
+def decode(
+    model: TrainedRVAE,
+    angle: Float[np.ndarray, " n"],
+    shift: Float[np.ndarray, "n 2"],
+    content: Float[np.ndarray, "n d"],
+    size: int | None = None,
+    batch_size: int = 64,
+) -> Float[np.ndarray, "n size size c"]:
+    """Images of any latents, at any resolution.
+
+    Args:
+        model: a trained rVAE.
+        angle: rotation of the content [rad].
+        shift: shift of the content after its rotation [px of the training windows].
+        content: content latents, in the reported order and sign.
+        size: pixels along each side of the same field of view; default: that of the training windows.
+        batch_size: images at a time.
+
+    Returns:
+        Images in the units of the training images.
+
+    Raises:
+        ImageError: the arguments differ in length, or content has another number of latents.
+    """
+    angle, shift, content = (np.asarray(v, np.float32) for v in (angle, shift, content))
+    n, d = len(angle), model.config.content_dim
+    if angle.shape != (n,) or shift.shape != (n, 2) or content.shape != (n, d) or not n:
+        raise ImageError(
+            f"to decode, give angle (n,), shift (n, 2), content (n, {d}); not {angle.shape}, "
+            f"{shift.shape}, {content.shape}"
+        )
+    own = np.empty_like(content)
+    own[:, list(model.order)] = content * np.asarray(model.sign, np.float32)
+    apply = decoder(model.config, model.image_shape, size or model.image_shape[0])
+    half, parts = model.image_shape[0] / 2, []
+    for rows in _batches(n, batch_size, "decoding"):
+        arguments = (_padded(v[rows], batch_size) for v in (angle, shift / np.float32(half), own))
+        parts.append(np.asarray(apply(model.params, *arguments))[: rows.stop - rows.start])
+    return unscaled(np.concatenate(parts), model.scaling)
+
+
+def content_facts(
+    config: RVAEConfig, params: object, images: Shaped[np.ndarray, "n h w c"], scaling: tuple[float, float]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]:
+    """Order, sign and mean divergence of the content latents.
+
+    Content has no natural order or sign: the largest mean divergence comes first, and each latent is turned so that
+    its correlation with the windows' mean intensity is positive.
+    """
+    raw = encode_raw(config, params, images, scaling, 256)
+    kl = raw["content_kl"].mean(0)
+    order = np.argsort(-kl, kind="stable")
+    intensity = scaled(images, scaling).mean(axis=(1, 2, 3))
+    covariance = ((intensity - intensity.mean())[:, None] * (raw["content"] - raw["content"].mean(0))).mean(0)
+    sign = np.where(covariance < 0, -1, 1)
+    return (
+        tuple(int(i) for i in order),
+        tuple(int(s) for s in sign[order]),
+        tuple(float(v) for v in kl[order]),
+    )

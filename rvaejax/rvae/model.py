@@ -1,0 +1,169 @@
+"""Training of an rVAE on sub-images; `encode`, `decode`, `save_model` and `load_model` are here by name too."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Integer, PyTree, Shaped
+
+from rvaejax.progress import progress
+from rvaejax.rvae import elbo
+from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.config import preset as preset_config
+from rvaejax.rvae.inference import content_facts, decode, encode
+from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled
+from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.rvae.storage import load_model, save_model
+from rvaejax.training.loop import Report, fit
+from rvaejax.types import SubImages
+
+__all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split_rows", "train"]
+
+_RESERVE_SECONDS = 3.0  # for what follows the last step: content's order and sign, saving
+_SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
+
+
+def split_rows(n: int, holdout: float, seed: int) -> tuple[Integer[np.ndarray, " a"], Integer[np.ndarray, " b"]]:
+    """Row numbers (training, held out) of n sub-images; depends on nothing else."""
+    rows = np.random.default_rng([seed, n]).permutation(n)
+    held = int(round(holdout * n))
+    return np.sort(rows[held:]), rows[:held]
+
+
+def train(
+    subimages: SubImages,
+    *,
+    preset: str = "default",
+    config: RVAEConfig | None = None,
+    seed: int = 0,
+    steps: int | None = None,
+    max_seconds: float | None = None,
+    started: float | None = None,
+    checkpoint_dir: Path | None = None,
+    resume: bool = False,
+    metrics_path: Path | None = None,
+    report: Callable[[Report], None] | None = None,
+    should_stop: Callable[[], int] = lambda: 0,
+) -> TrainedRVAE:
+    """Trains an rVAE; looks at the images only, never at labels, frames or positions.
+
+    Args:
+        subimages: windows to learn from; a share of `config.training.holdout` is held out for testing.
+        preset: name of a preset; `config`, where given, is used instead.
+        config: a whole configuration.
+        seed: of the weights, the split and the training.
+        steps: optimiser steps, instead of the configuration's.
+        max_seconds: time budget; the schedule is shortened to end within it.
+        started: `time.monotonic()` from which the budget counts; default: now.
+        checkpoint_dir: folder for the training's states; None to save none.
+        resume: continue from the last state there.
+        metrics_path: JSON-lines file for the metrics.
+        report: called between the compiled pieces of the training.
+        should_stop: looked at between the pieces; the number of a signal, or 0.
+
+    Raises:
+        ConfigError: there is no such preset.
+        ImageError: the sub-images cannot be trained on.
+        Interrupted: `should_stop` said so.
+    """
+    began = time.monotonic() if started is None else started
+    config = preset_config(preset) if config is None else config
+    if steps is not None:
+        config = replace(config, training=replace(config.training, steps=steps))
+    check_training_set(subimages)
+    images, scaling = compact(subimages.images), intensity_range(subimages.images)
+    rows, held = split_rows(len(images), config.training.holdout, seed)
+    model = elbo.build(config, images.shape[1:])
+    for_init, for_training, for_test = jax.random.split(jax.random.key(seed), 3)
+
+    def loss_fn(params, batch, key):
+        return model.loss(params, scaled(batch, scaling), key)
+
+    with progress(total=config.training.steps, desc="training", unit="steps") as bar:
+        result = fit(
+            loss_fn,
+            jax.jit(lambda key: model.init(key=key))(for_init),
+            images[rows],
+            config.training,
+            key=for_training,
+            evaluate=_evaluation(model, images[held[:_SAMPLE]], scaling, for_test) if len(held) else None,
+            checkpoint_dir=checkpoint_dir,
+            resume=resume,
+            deadline=None if max_seconds is None else began + max_seconds - _RESERVE_SECONDS,
+            report=_reporter(bar, metrics_path, resume, report),
+            should_stop=should_stop,
+        )
+    order, sign, content_kl = content_facts(config, result.state.params, images[rows[:_SAMPLE]], scaling)
+    return TrainedRVAE(
+        config=config,
+        params=result.state.params,
+        image_shape=images.shape[1:],
+        scaling=scaling,
+        order=order,
+        sign=sign,
+        content_kl=content_kl,
+        pixel_size_nm=subimages.pixel_size_nm,
+        channels=tuple(subimages.channels),
+        history=tuple(_row(r) for r in result.history),
+        steps=int(result.state.step),
+        cut=result.cut,
+        seed=seed,
+    )
+
+
+def _row(report: Report) -> dict[str, float]:
+    return {"step": report.step, "seconds": round(report.seconds, 3), **report.metrics}
+
+
+def _evaluation(
+    model: elbo.RVAE, images: Shaped[np.ndarray, "n h w c"], scaling: tuple[float, float], key: jax.Array
+) -> Callable[[PyTree], dict[str, float]]:
+    """The terms of the ELBO on held-out images, on all pixels, with the same randomness every time."""
+    device_images = jnp.asarray(images)
+
+    def _one(params, image, key):
+        return jax.tree.map(lambda v: v[0], model.terms(params, scaled(image[None], scaling), key=key, pixels=None))
+
+    @jax.jit
+    def terms(params, batch):
+        # In small batches: with all pixels, the activations of all images at once would take gigabytes.
+        keyed = (batch, jax.random.split(key, len(batch)))
+        t = jax.lax.map(lambda b: _one(params, *b), keyed, batch_size=32)
+        return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t._asdict().items()}}
+
+    return lambda params: {name: float(value) for name, value in terms(params, device_images).items()}
+
+
+def _reporter(
+    bar, path: Path | None, resume: bool, report: Callable[[Report], None] | None
+) -> Callable[[Report], None]:
+    """Moves the bar, appends to the metrics' file, and passes the report on."""
+    state: dict[str, int] = {"calls": 0}
+
+    def tell(r: Report) -> None:
+        bar.total = r.horizon
+        bar.update(r.step - bar.n)
+        if path is not None:
+            if not state["calls"]:
+                _keep_before(path, r.step if resume else 0)
+            with path.open("a") as file:
+                file.write(json.dumps(_row(r)) + "\n")
+        state["calls"] += 1
+        if report is not None:
+            report(r)
+
+    return tell
+
+
+def _keep_before(path: Path, step: int) -> None:
+    """Drops rows from `step` on: a resumed training writes them again."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows: list[Mapping[str, float]] = [json.loads(line) for line in lines]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] < step))

@@ -1,0 +1,71 @@
+"""A trained rVAE in a run's folder: `config.yaml` for what was chosen and found, an Orbax checkpoint for weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import yaml
+
+from rvaejax.config import from_dict, to_dict
+from rvaejax.errors import FormatError, MissingFileError
+from rvaejax.rvae import elbo
+from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.training import checkpoints
+
+_FACTS = ("image_shape", "scaling", "order", "sign", "content_kl", "pixel_size_nm", "channels", "steps", "cut", "seed")
+_TUPLES = ("image_shape", "scaling", "order", "sign", "content_kl", "channels")
+
+
+def save_model(model: TrainedRVAE, run_dir: Path) -> None:
+    """Writes the weights to `checkpoints/final`, and sections `rvae` and `model` into `config.yaml`.
+
+    Other sections of an existing `config.yaml` are kept. The history goes to `metrics.jsonl` unless that exists.
+    """
+    run_dir = Path(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    checkpoints.save(run_dir / "checkpoints", checkpoints.FINAL, model.params)
+    path = run_dir / "config.yaml"
+    sections: dict[str, Any] = (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
+    facts = {name: getattr(model, name) for name in _FACTS}
+    sections["rvae"] = to_dict(model.config)
+    sections["model"] = {name: list(v) if isinstance(v, tuple) else v for name, v in facts.items()}
+    _write(path, yaml.safe_dump(sections, sort_keys=False))
+    if not (run_dir / "metrics.jsonl").exists():
+        _write(run_dir / "metrics.jsonl", "".join(json.dumps(dict(row)) + "\n" for row in model.history))
+
+
+def load_model(run_dir: Path) -> TrainedRVAE:
+    """The rVAE that `save_model` wrote.
+
+    Raises:
+        MissingFileError: the folder holds no trained rVAE.
+        FormatError: its files do not belong together.
+    """
+    run_dir = Path(run_dir)
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file; give the folder of a finished training")
+    try:
+        sections = yaml.safe_load(path.read_text())
+        found, written = sections["model"], sections["rvae"]
+        facts: dict[str, Any] = {name: tuple(found[name]) if name in _TUPLES else found[name] for name in _FACTS}
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: holds no trained rVAE; was the training stopped before its end?") from error
+    config = from_dict(RVAEConfig, written)
+    like = jax.eval_shape(lambda key: elbo.build(config, facts["image_shape"]).init(key=key), jax.random.key(0))
+    params = checkpoints.restore(run_dir / "checkpoints", checkpoints.FINAL, like)
+    metrics = run_dir / "metrics.jsonl"
+    lines = metrics.read_text().splitlines() if metrics.is_file() else []
+    return TrainedRVAE(config=config, params=params, history=tuple(json.loads(line) for line in lines), **facts)
+
+
+def _write(path: Path, text: str) -> None:
+    """Under a temporary name, then renamed: complete or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -1,0 +1,100 @@
+"""The pixel size from graphene's own lattice, for images whose file does not tell it.
+
+The first-order spots of graphene's Fourier transform lie at d = 0.213 nm (a * sqrt(3) / 2 with a = 0.246 nm), six of
+them, 60 degrees apart; several grains give several sets of six on the same ring.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from rvaejax.types import Movie
+
+D_SPACING_NM = 0.213
+FRAMES = 8  # spectra averaged at most
+MIN_PERIODS = 6  # lattice periods that must fit into the field
+SIGNIFICANCE = 9.0  # of the weakest of three spots, in units of its ring's median power
+INNER_SIGNIFICANCE = 4.0  # the same where place and direction are known beforehand
+RADII, ANGLES = 240, 180
+
+
+def power_spectrum(frame: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
+    """Power of a frame's central square, clipped and windowed, the zero frequency in the middle; padded twofold."""
+    side = min(frame.shape)
+    top, left = (frame.shape[0] - side) // 2, (frame.shape[1] - side) // 2
+    image = np.asarray(frame[top : top + side, left : left + side], np.float64)
+    low, high = np.percentile(image, [5, 90])
+    image = np.clip(image, low, high)
+    image -= ndimage.gaussian_filter(image, side / (2 * MIN_PERIODS))  # keeps what repeats often enough
+    window = np.hanning(side)
+    image = (image - image.mean()) * window[:, None] * window[None, :]
+    return np.abs(np.fft.fftshift(np.fft.fft2(image, (2 * side, 2 * side)))) ** 2
+
+
+def polar_power(power: Float[np.ndarray, "s s"], frequency: Float[np.ndarray, " r"]) -> Float[np.ndarray, "r a"]:
+    """Power at the given frequencies [1/px] and at `ANGLES` directions over half a turn, over each ring's median."""
+    side = len(power)
+    angle = np.arange(ANGLES) * np.pi / ANGLES
+    y = side // 2 - frequency[:, None] * side * np.sin(angle)
+    x = side // 2 + frequency[:, None] * side * np.cos(angle)
+    ring = ndimage.map_coordinates(power, [y, x], order=1)
+    # a low quantile, since few periods make wide spots that fill half of their ring; 0.32 turns it into the median
+    return ring / np.maximum(np.quantile(ring, 0.2, axis=1, keepdims=True) / 0.32, 1e-30)
+
+
+def sixfold(ring: Float[np.ndarray, "r a"]) -> Float[np.ndarray, "r a3"]:
+    """The weakest of the three spots 60 degrees apart (half a turn holds three), where each may be slightly off."""
+    near = ndimage.maximum_filter(ring, size=(9, 7), mode=("nearest", "wrap"))
+    third = ANGLES // 3
+    return np.minimum(np.minimum(near[:, :third], near[:, third : 2 * third]), near[:, 2 * third :])
+
+
+def lattice_frequency(power: Float[np.ndarray, "s s"]) -> float | None:
+    """Frequency [1/px] of the first-order spots of a hexagonal lattice, or None where there are none."""
+    frequency = np.geomspace(2 * MIN_PERIODS / len(power), 0.48, RADII)  # the spectrum is padded twofold
+    ring = polar_power(power, frequency)
+    score = sixfold(ring).max(axis=1)
+    if score.max() < SIGNIFICANCE:
+        return None
+    # the second order (sqrt 3) and the harmonics are hexagons too: the first is the innermost strong one
+    strong = np.flatnonzero(score >= max(SIGNIFICANCE, 0.25 * score.max()))
+    run = strong[: 1 + int(np.argmax(np.append(np.diff(strong) > 1, True)))]
+    best = run[np.argmax(score[run])]
+    phi = int(np.argmax(sixfold(ring)[best]))
+    # in a blurred background the second order can stand out more than the first: look where the first would be
+    inner = frequency[best] / np.sqrt(3)
+    if inner > frequency[0]:
+        turned = sixfold(polar_power(power, inner * np.linspace(0.96, 1.04, 9)))[4]
+        third = ANGLES // 3
+        around = [(phi + third // 2 + k) % third for k in range(-4, 5)]
+        if turned[around].max() > INNER_SIGNIFICANCE:
+            return refine(power, float(inner), (phi + third // 2) % third)
+    return refine(power, float(frequency[best]), phi)
+
+
+def refine(power: Float[np.ndarray, "s s"], frequency: float, direction: int) -> float:
+    """Mean frequency of the three spots near `frequency` and the given direction, by their centroids."""
+    third = ANGLES // 3
+    for _ in range(4):
+        near = frequency * np.linspace(0.9, 1.1, 41)
+        ring = polar_power(power, near)
+        spots = [
+            ring.take(range(direction + k * third - 6, direction + k * third + 7), 1, mode="wrap") for k in range(3)
+        ]
+        excess = [np.maximum(spot - 0.4 * spot.max(), 0).sum(axis=1) for spot in spots]
+        frequency = float(np.mean([(e * near).sum() / e.sum() for e in excess]))
+    return frequency
+
+
+def pixel_size_from_lattice(movie: Movie) -> float | None:
+    """Pixel size [nm] that puts the frames' hexagonal lattice at graphene's, or None where no lattice shows.
+
+    Args:
+        movie: its frames are read, at most `FRAMES` of them, evenly spaced; its own pixel size is not looked at.
+    """
+    chosen = np.unique(np.linspace(0, len(movie) - 1, min(FRAMES, len(movie))).astype(int))
+    power = np.mean([power_spectrum(np.asarray(movie.frames[int(i)])) for i in chosen], axis=0)
+    frequency = lattice_frequency(power)
+    return None if frequency is None else D_SPACING_NM * frequency

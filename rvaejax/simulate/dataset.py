@@ -1,0 +1,99 @@
+"""Labelled images for training, made on the fly: one pure function of a key, `vmap`ped over a batch."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from rvaejax.simulate.config import ImagingConfig, Range, SheetConfig
+from rvaejax.simulate.degrade import blur, contamination, poisson, shift_rows, smooth_field
+from rvaejax.simulate.imaging import Probe, label_maps, render
+from rvaejax.simulate.sheet import Sheet, graphene_sheet
+
+HIDDEN_ABOVE = 1.6  # contamination brighter than this many C peaks hides the atoms under it
+
+
+class LabelledImage(NamedTuple):
+    """An image, its per-pixel class probabilities (background, C, Si), and the atoms it shows."""
+
+    image: Float[Array, "h w"]
+    labels: Float[Array, "h w classes"]
+    sheet: Sheet
+
+
+def _between(values: Range, *, key: PRNGKeyArray) -> Float[Array, ""]:
+    return jax.random.uniform(key, minval=values[0], maxval=values[1])
+
+
+def _log_between(values: Range, *, key: PRNGKeyArray) -> Float[Array, ""]:
+    return jnp.exp(_between((math.log(values[0]), math.log(values[1])), key=key))
+
+
+def expose(
+    clean: Float[Array, "h w"], config: ImagingConfig, *, key: PRNGKeyArray, extra: Float[Array, "h w"] | float = 0.0
+) -> Float[Array, "h w"]:
+    """A noiseless image (in C peaks) as recorded: background, `extra`, jitter, counting, read-out, export."""
+    k = jax.random.split(key, 16)
+    shape = clean.shape
+    level = _between(config.background, key=k[0])
+    slope = smooth_field(shape, jnp.float32(shape[0] / 3), key=k[1])
+    bright = jnp.maximum(clean + extra + level * (1 + 0.4 * slope), 0.0)
+    jitter = _between(config.row_jitter_px, key=k[2]) * jax.random.normal(k[3], (shape[0],))
+    bright = shift_rows(bright, jitter)
+    counts = _log_between(config.counts, key=k[4])
+    noise = poisson(bright * counts, key=k[5]) / counts - bright
+    noise = noise + _between(config.readout, key=k[6]) * jax.random.normal(k[7], shape)
+    sigma = _between(config.noise_blur_px, key=k[8])
+    image = bright + jnp.where(sigma > 0.25, blur(noise, sigma), noise)
+    hot = jax.random.bernoulli(k[9], config.hot_pixels, shape)
+    image = image + hot * 20.0 * jax.random.uniform(k[10], shape)
+    # export: the brightest pixels clipped, a gamma on the display scale
+    limit = jnp.quantile(image, 0.9 + 0.1 * jax.random.uniform(k[11]))
+    clip = jax.random.bernoulli(k[12], config.clip_probability)
+    image = jnp.where(clip, jnp.minimum(image, jnp.maximum(limit, 2.0)), image)
+    low = image.min()
+    span = jnp.maximum(image.max() - low, 1e-3)
+    gamma = _between(config.gamma, key=k[13])
+    return ((image - low) / span) ** gamma * span + low
+
+
+def labelled_image(sheet_config: SheetConfig, config: ImagingConfig, *, key: PRNGKeyArray) -> LabelledImage:
+    """One random sheet, its image and its labels."""
+    k = jax.random.split(key, 11)
+    sheet = graphene_sheet(sheet_config, key=k[0])
+    probe = Probe(
+        _between(config.core_nm, key=k[1]), _between(config.tail_nm, key=k[2]), _between(config.tail_weight, key=k[3])
+    )
+    size, px = config.size_px, config.pixel_size_nm
+    amplitude = 1 + config.amplitude_sd * jax.random.normal(k[4], (len(sheet.mask),))
+    z_exponent = _between(config.z_exponent, key=k[5])
+    phi = jax.random.uniform(k[9], maxval=2 * jnp.pi)
+    drag = 0.5 * _between(config.drag_nm, key=k[10]) * jnp.stack([jnp.cos(phi), jnp.sin(phi)])
+    clean = 0.5 * sum(
+        render(
+            sheet._replace(xy=sheet.xy + offset),
+            probe,
+            size_px=size,
+            pixel_size_nm=px,
+            z_exponent=z_exponent,
+            amplitude=amplitude,
+        )
+        for offset in (drag, -drag)
+    )
+    here = jax.random.bernoulli(k[6], config.contamination_probability)
+    dirt = here * contamination((size, size), px, _between(config.contamination, key=k[7]), key=k[7])
+    at = jnp.clip(jnp.round(sheet.xy / px).astype(jnp.int32), 0, size - 1)
+    visible = blur(dirt, 0.08 / px)[at[:, 1], at[:, 0]] < HIDDEN_ABOVE
+    labels = label_maps(sheet, size_px=size, pixel_size_nm=px, label_nm=config.label_nm, visible=visible)
+    image = expose(clean, config, key=k[8], extra=dirt)
+    return LabelledImage(image, labels, sheet._replace(mask=sheet.mask & visible))
+
+
+def labelled_batch(n: int, sheet_config: SheetConfig, config: ImagingConfig, *, key: PRNGKeyArray) -> LabelledImage:
+    """`n` labelled images at once; every array has a leading axis of `n`."""
+    keys = jax.random.split(key, n)
+    return jax.vmap(lambda k: labelled_image(sheet_config, config, key=k))(keys)

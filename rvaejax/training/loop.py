@@ -1,0 +1,168 @@
+"""The training loop on the host: compiled pieces, and between them reports, stops, saves and the time budget."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key, PyTree
+
+from rvaejax.errors import ConfigError
+from rvaejax.training.config import TrainingConfig
+from rvaejax.training.interrupt import Interrupted
+from rvaejax.training.state import BatchFn, LossFn, TrainState, init_state, make_piece, random_rows
+
+
+class Report(NamedTuple):
+    """What the loop tells after each piece.
+
+    Attributes:
+        step: steps done.
+        horizon: steps that will be done, as far as is known now.
+        seconds: since the loop began.
+        metrics: means over the piece; held-out ones, prefixed `holdout_`, only after an evaluation.
+    """
+
+    step: int
+    horizon: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+class FitResult(NamedTuple):
+    """A finished training: its last state, all reports, and the number of steps that the time budget cut off."""
+
+    state: TrainState
+    history: list[Report]
+    cut: int
+
+
+class Budget:
+    """Turns a deadline into the step at which the schedule has to end.
+
+    The first piece compiles and is not counted; the rate is that of the pieces since, the recent ones counting more,
+    because the machine may be shared.
+    """
+
+    def __init__(self, deadline: float | None, steps: int):
+        self.deadline, self.steps = deadline, steps
+        self.pieces, self.seconds_per_step = 0, math.nan
+
+    def horizon(self, step: int, taken: int, seconds: float) -> int:
+        """The step to end at, after a piece of `taken` steps up to `step` that took `seconds`."""
+        self.pieces += 1
+        if self.deadline is None:
+            return self.steps
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            return step
+        if self.pieces == 1 or not taken:
+            return self.steps
+        old, new = self.seconds_per_step, seconds / taken
+        self.seconds_per_step = new if math.isnan(old) else 0.9 * old + 0.1 * new
+        return max(step, min(self.steps, step + int(left / self.seconds_per_step)))
+
+
+class Saver:
+    """Saves the state into a folder when some seconds have passed since the last time, or when told to."""
+
+    def __init__(self, folder: Path | None, config: TrainingConfig):
+        self.folder, self.config = folder, config
+        self.saved = time.monotonic()
+
+    def __call__(self, state: TrainState, now: bool) -> None:
+        """Saves if it is time to, or `now`."""
+        if self.folder is None or not (now or time.monotonic() - self.saved > self.config.save_seconds):
+            return
+        from rvaejax.training import checkpoints  # Orbax takes a second to import: only where states are saved
+
+        checkpoints.save_step(self.folder, int(state.step), state, self.config.keep)
+        self.saved = time.monotonic()
+
+
+def fit(
+    loss_fn: LossFn,
+    params: PyTree,
+    data: PyTree,
+    config: TrainingConfig,
+    *,
+    key: Key[Array, ""],
+    batch_fn: BatchFn | None = None,
+    evaluate: Callable[[PyTree], dict[str, float]] | None = None,
+    checkpoint_dir: Path | None = None,
+    resume: bool = False,
+    deadline: float | None = None,
+    report: Callable[[Report], None] = lambda _: None,
+    should_stop: Callable[[], int] = lambda: 0,
+) -> FitResult:
+    """Minimises `loss_fn` with Adam.
+
+    Without a deadline the result depends only on the arguments up to `batch_fn`: neither on the machine's speed nor
+    on interruptions that were resumed.
+
+    Args:
+        loss_fn: `(params, batch, key) -> (loss, metrics)`.
+        params: initial parameters.
+        data: pytree of arrays, put on the device once.
+        config: steps, batch size, learning rate and so on.
+        key: source of all randomness, folded with each step's number.
+        batch_fn: `(data, *, key, step) -> batch`, compiled into the step; default: random rows of `data`.
+        evaluate: `params -> held-out metrics`.
+        checkpoint_dir: folder for the states; None to save none.
+        resume: continue from the last state in the folder, if there is one.
+        deadline: `time.monotonic()` by which to be done; the schedule then ends there.
+        report: called after every piece.
+        should_stop: looked at after every piece; the number of a signal, or 0.
+
+    Raises:
+        Interrupted: `should_stop` said so; the state was saved first.
+        ConfigError: the loss is not finite.
+    """
+    began = time.monotonic()
+    data = jax.device_put(data)
+    state = _first_state(params, config, checkpoint_dir if resume else None)
+    piece = make_piece(loss_fn, batch_fn or random_rows(config.batch_size), config)
+    budget, save = Budget(deadline, config.steps), Saver(checkpoint_dir, config)
+    history: list[Report] = []
+    horizon = config.steps
+    while (before := int(state.step)) < horizon:
+        start = time.monotonic()
+        state, metrics = piece(state, data, key, jnp.asarray(horizon, jnp.int32))
+        step = int(state.step)
+        horizon = budget.horizon(step, step - before, time.monotonic() - start)
+        state = state._replace(horizon=jnp.asarray(horizon, jnp.float32))
+        values = _finite({name: float(value) for name, value in metrics.items()}, step)
+        done, every = step >= horizon, config.evaluate_every
+        if evaluate is not None and (done or step // every > before // every):
+            values |= {f"holdout_{name}": value for name, value in evaluate(state.params).items()}
+        history.append(Report(step, horizon, time.monotonic() - began, values))
+        report(history[-1])
+        stop = 0 if done else int(should_stop())
+        save(state, now=done or stop > 0)
+        if stop:
+            raise Interrupted(signal.SIGINT if stop == 1 else stop, step)  # 1: a plain `True`
+    return FitResult(state, history, max(0, config.steps - int(state.step)))
+
+
+def _first_state(params: PyTree, config: TrainingConfig, folder: Path | None) -> TrainState:
+    """A new state, or the last one saved in `folder`; its arrays are its own, because pieces consume them."""
+    state = init_state(jax.tree.map(jnp.array, params), config)
+    if folder is None:
+        return state
+    from rvaejax.training import checkpoints
+
+    found = checkpoints.restore_last(folder, state)
+    # The horizon is not taken over: it may come from a time budget that no longer holds.
+    return state if found is None else found._replace(horizon=state.horizon)
+
+
+def _finite(values: dict[str, float], step: int) -> dict[str, float]:
+    if not math.isfinite(values["loss"]):
+        raise ConfigError(f"the loss is {values['loss']} at step {step}: lower the learning rate, or clip the gradient")
+    return values

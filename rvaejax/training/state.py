@@ -1,0 +1,104 @@
+"""The state of a training, and the compiled piece of steps that moves it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Integer, Key, PyTree, Scalar
+
+from rvaejax.training.config import TrainingConfig
+
+LossFn = Callable[[PyTree, PyTree, Key[Array, ""]], tuple[Scalar, dict[str, Scalar]]]
+BatchFn = Callable[..., PyTree]
+
+
+class TrainState(NamedTuple):
+    """All that a resumed training needs besides its data, config and key.
+
+    Attributes:
+        params: the model's parameters.
+        opt_state: Adam's moments.
+        step: steps done.
+        horizon: step at which the schedule ends; below the config's where a time budget ends sooner.
+    """
+
+    params: PyTree
+    opt_state: PyTree
+    step: Integer[Array, ""]
+    horizon: Float[Array, ""]
+
+
+def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
+    """Adam's direction, before the learning rate (which depends on the horizon, known only at run time)."""
+    adam = optax.scale_by_adam()
+    return adam if config.clip is None else optax.chain(optax.clip_by_global_norm(config.clip), adam)
+
+
+def init_state(params: PyTree, config: TrainingConfig) -> TrainState:
+    """The state before the first step."""
+    horizon = jnp.asarray(config.steps, jnp.float32)
+    return TrainState(params, optimiser(config).init(params), jnp.asarray(0, jnp.int32), horizon)
+
+
+def learning_rate(config: TrainingConfig, step: Integer[Array, ""], horizon: Float[Array, ""]) -> Float[Array, ""]:
+    """The learning rate of `step`."""
+    now = step.astype(jnp.float32)
+    rise = jnp.minimum(1.0, (now + 1) / (config.warmup + 1))
+    if config.schedule == "constant":
+        return config.learning_rate * rise
+    done = jnp.clip(now / horizon, 0.0, 1.0)
+    return config.learning_rate * rise * (0.01 + 0.99 * 0.5 * (1 + jnp.cos(jnp.pi * done)))
+
+
+def random_rows(batch_size: int) -> BatchFn:
+    """A `batch_fn` that draws `batch_size` rows of every array in the data, with replacement."""
+
+    def batch_fn(data: PyTree, *, key: Key[Array, ""], step: Integer[Array, ""]) -> PyTree:
+        n = jax.tree.leaves(data)[0].shape[0]
+        rows = jax.random.randint(key, (batch_size,), 0, n)
+        return jax.tree.map(lambda x: x[rows], data)
+
+    return batch_fn
+
+
+class Piece(NamedTuple):
+    """Result of one compiled call: the new state and the metrics' means over the steps that were taken."""
+
+    state: TrainState
+    metrics: dict[str, Scalar]
+
+
+def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Callable[..., Piece]:
+    """`piece(state, data, key, limit) -> Piece`: `config.piece` steps, none beyond step `limit`; compiled once.
+
+    Randomness comes from `fold_in(key, step)` only, so that a step's outcome does not depend on the piece it is in.
+    The state is donated: use the returned one.
+    """
+    optimise = optimiser(config)
+
+    def step(state: TrainState, data: PyTree, key: Key[Array, ""]) -> tuple[TrainState, dict[str, Scalar]]:
+        for_batch, for_loss = jax.random.split(jax.random.fold_in(key, state.step))
+        batch = batch_fn(data, key=for_batch, step=state.step)
+        (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params, batch, for_loss)
+        direction, opt_state = optimise.update(grads, state.opt_state)
+        rate = learning_rate(config, state.step, state.horizon)
+        params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
+        return TrainState(params, opt_state, state.step + 1, state.horizon), {"loss": loss, **metrics}
+
+    def piece(state: TrainState, data: PyTree, key: Key[Array, ""], limit: Integer[Array, ""]) -> Piece:
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(step, state, data, key)[1])
+
+        def body(state: TrainState, _: None) -> tuple[TrainState, tuple[dict[str, Scalar], Scalar]]:
+            taken = state.step < limit
+            state, metrics = jax.lax.cond(taken, lambda s: step(s, data, key), lambda s: (s, zeros), state)
+            return state, (metrics, taken)
+
+        state, (metrics, taken) = jax.lax.scan(body, state, None, length=config.piece)
+        count = jnp.maximum(taken.sum(), 1)
+        return Piece(state, jax.tree.map(lambda x: x.sum(0) / count, metrics))
+
+    return jax.jit(piece, donate_argnums=0)
