@@ -11,7 +11,7 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import tyro
@@ -52,23 +52,32 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(BAD_INPUT)
 
 
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+@contextlib.contextmanager
+def _logging() -> Iterator[None]:
+    """The package's log on standard output; standard error is for warnings, and for the one line that tells why."""
     logger = logging.getLogger("rvaejax")
-    logger.addHandler(handler)
+    told, warned = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
+    told.addFilter(lambda record: record.levelno < logging.WARNING)
+    warned.setLevel(logging.WARNING)
+    for handler in (told, warned):
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False  # other libraries give the root logger handlers of their own
+    try:
+        yield
+    finally:
+        logger.handlers = [handler for handler in logger.handlers if handler not in (told, warned)]
+        logger.propagate = True
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses, carries out, and turns errors into exit codes."""
     command = parse(arguments)
-    _log_to_stderr()
     from rvaejax.training.interrupt import Interrupted, catch_signals
 
     try:
-        with catch_signals() as should_stop:
+        with _logging(), catch_signals() as should_stop:
             command.execute(should_stop)
     except InputError as error:
         _fail(str(error))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import cross_val_score
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from rvaejax.analysis.orientation import circular_difference, circular_mean, concentration
 from rvaejax.analysis.scores import match_atoms, score_atoms
@@ -23,9 +23,9 @@ def against_truth(
 
     Detection and position count atoms 0.12 nm or more from the border. The angle is compared, modulo 120 degrees and
     after one offset (the decoder's own orientation is free), with the direction of the three bonds of each bulk atom.
-    Defects (kind other than bulk) are told from bulk in two ways: without any label, by the first content latent
-    alone (area under the ROC curve), and from all content latents by the kinds of the 15 nearest neighbours in
-    latent space (accuracy balanced over the kinds, 5-fold cross-validation).
+    Defects (kind other than bulk) are told from bulk in two ways: without any label, by how far a site's 15 nearest
+    neighbours in latent space are (area under the ROC curve: what is rare is a defect); and with labels, by a vote of
+    these neighbours (accuracy balanced between the two, 5-fold cross-validation over atoms).
     """
     found = score_atoms(truth.atoms, atoms, size=size, border_px=0.12 / truth.atoms.pixel_size_nm)
     in_truth, in_found = match_atoms(truth.atoms, atoms)
@@ -49,10 +49,11 @@ def against_truth(
     }
     defect = kind != "bulk"
     if 0 < defect.sum() < len(defect):
-        # by the rule for its sign, the first content latent falls where there is less order
-        scores["defects, AUC of content 1"] = round(float(roc_auc_score(defect, -z[:, 0])), 4)
-        common = np.isin(kind, [k for k in np.unique(kind) if (kind == k).sum() >= 10])
+        rarity = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(z).kneighbors()[0].mean(1)
+        scores["defects, AUC without labels"] = round(float(roc_auc_score(defect, rarity)), 4)
         vote = KNeighborsClassifier(NEIGHBOURS)
-        accuracy = cross_val_score(vote, z[common], defect[common], cv=5, scoring="balanced_accuracy")
+        # an atom's later frames never vote on its earlier ones
+        groups, folds = truth.identity[row[known]], GroupKFold(5)
+        accuracy = cross_val_score(vote, z, defect, groups=groups, cv=folds, scoring="balanced_accuracy")
         scores["defects, accuracy (balanced)"] = round(float(accuracy.mean()), 4)
     return scores

@@ -13,7 +13,7 @@ import logging
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from skimage.feature import peak_local_max
 
 from rvaejax.atoms.config import LocalisationConfig
 from rvaejax.errors import NoAtomsError
@@ -28,14 +28,10 @@ WINDOW_OF_BLOB = 0.75  # width of the centroid's weight over the label's: narrow
 
 def peaks(density: Float[np.ndarray, "h w"], separation: float, least: float) -> Int[np.ndarray, "n 2"]:
     """Local maxima (x, y) [px] of at least `least`; of two nearer than `separation` the higher stays."""
-    top = (density == ndimage.maximum_filter(density, size=3)) & (density >= least)
-    y, x = np.nonzero(top)
-    order = np.argsort(-density[y, x], kind="stable")
-    xy = np.column_stack([x, y])[order]
-    lost = np.zeros(len(xy), bool)
-    for i, j in sorted(cKDTree(xy).query_pairs(separation)) if len(xy) else ():
-        lost[j] |= not lost[i]  # i < j: i is the higher one
-    return xy[~lost]
+    yx = peak_local_max(
+        density, min_distance=max(round(separation), 1), threshold_abs=least, exclude_border=False, p_norm=2
+    )
+    return yx[:, ::-1].astype(np.int64)
 
 
 def _patches(density: Float[np.ndarray, "h w"], xy: Int[np.ndarray, "n 2"], reach: int) -> Float[np.ndarray, "n k k"]:

@@ -93,6 +93,9 @@ class RVAEConfig:
         content_weight, angle_weight, shift_weight: weights of the Kullback-Leibler divergences; 1 is the ELBO.
         pixel_share: share of the pixels, drawn anew each step (at least 128), that the likelihood is estimated from.
         draws: orientations per example and step at which a circular posterior's expectation is taken.
+        temperature: divisor of the log-likelihood at the first step, falling to 1 by `anneal_steps`. Hot, equivalent
+            orientations stay open until the strongest difference between them (a missing neighbour) is found.
+        anneal_steps: steps until the temperature is 1.
         training: the optimiser and its length.
     """
 
@@ -107,6 +110,8 @@ class RVAEConfig:
     shift_weight: float = 1.0
     pixel_share: float = 0.125
     draws: int = 2
+    temperature: float = 10.0
+    anneal_steps: int = 300
     training: TrainingConfig = field(
         default=TrainingConfig(steps=4000, batch_size=64, learning_rate=2e-3, schedule="cosine", warmup=50)
     )
@@ -117,6 +122,8 @@ class RVAEConfig:
         for name in ("content_weight", "angle_weight", "shift_weight"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         check(0 < self.pixel_share <= 1, "pixel_share", self.pixel_share, "above 0 and at most 1")
+        check(self.temperature >= 1, "temperature", self.temperature, "at least 1")
+        check(self.anneal_steps >= 0, "anneal_steps", self.anneal_steps, "at least 0")
         check(self.draws >= 2, "draws", self.draws, "at least 2")
 
 
@@ -126,7 +133,9 @@ _PAPER = RVAEConfig(
     likelihood=UnitGaussian(),
     angle_prior=GaussianAngle(sd=0.1, mean_term=True),
     pixel_share=1.0,
-    training=TrainingConfig(steps=6000, batch_size=100, learning_rate=1e-4, schedule="constant"),
+    temperature=1.0,
+    anneal_steps=0,
+    training=TrainingConfig(steps=6000, batch_size=100, learning_rate=1e-4, schedule="constant", piece=5),
 )
 PRESETS = {
     "default": RVAEConfig(),

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-from jaxtyping import Array, Float, Int, Key, PyTree
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
@@ -39,7 +40,7 @@ class RVAE(NamedTuple):
         decode: `(params, points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, one example; shift [half windows].
         angle: the functions of the angle's posterior.
         terms: `(params, images, *, key, pixels) -> ElboTerms` of each example.
-        loss: `(params, images, key) -> (loss, metrics)`, the mean over the batch, for the training loop.
+        loss: `(params, images, step, *, key) -> (loss, metrics)`, the means over the batch.
     """
 
     init: Callable[..., PyTree]
@@ -55,10 +56,16 @@ def elbo(terms: ElboTerms) -> Float[Array, "..."]:
     return terms.log_likelihood - terms.kl_angle - terms.kl_shift - terms.kl_content
 
 
-def objective(terms: ElboTerms, config: RVAEConfig) -> Float[Array, "..."]:
-    """The ELBO with the configuration's weights on its divergences."""
+def temperature(config: RVAEConfig, step: Integer[Array, ""]) -> Float[Array, ""]:
+    """Divisor of the log-likelihood: falls to 1 by equal factors (deterministic annealing, Ueda and Nakano 1998)."""
+    left = jnp.clip(1 - step / max(1, config.anneal_steps), 0.0, 1.0)
+    return config.temperature**left
+
+
+def objective(terms: ElboTerms, config: RVAEConfig, temperature: Float[Array, ""]) -> Float[Array, "..."]:
+    """The ELBO with the configuration's weights on its divergences, and the temperature under its likelihood."""
     weighted = ElboTerms(
-        terms.log_likelihood,
+        terms.log_likelihood / temperature,
         config.angle_weight * terms.kl_angle,
         config.shift_weight * terms.kl_shift,
         config.content_weight * terms.kl_content,
@@ -103,7 +110,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         keys = jax.random.split(key, len(images))
         return jax.vmap(one, in_axes=(None, 0, 0, None, 0))(params, q, x, points, keys)
 
-    def loss(params: PyTree, images: Float[Array, "b h w c"], key: Key[Array, ""]):
+    def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""], *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
         # The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
         count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
@@ -111,6 +118,6 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
         t = terms(params, images, key=for_terms, pixels=pixels)
         metrics = {name: value.mean() for name, value in t._asdict().items()}
-        return -objective(t, config).mean(), {"elbo": elbo(t).mean(), **metrics}
+        return -objective(t, config, temperature(config, step)).mean(), {"elbo": elbo(t).mean(), **metrics}
 
     return RVAE(init, lambda params, x: encoder.apply(params["encoder"], x), decode, family, terms, loss)

@@ -82,10 +82,10 @@ def compact(images: Shaped[np.ndarray, "n h w c"]) -> Shaped[np.ndarray, "n h w 
     return images.astype(np.uint8 if images.dtype == bool else np.float32)
 
 
-def scaled(images, scaling: tuple[float, float]):
+def scaled(images, scaling):
     """Images (NumPy or JAX) as float32 with `scaling` = (lo, hi) mapped to (0, 1)."""
     lo, hi = scaling
-    return (images.astype(np.float32) - np.float32(lo)) * np.float32(1 / (hi - lo))
+    return (images.astype(np.float32) - lo) / (hi - lo)
 
 
 def unscaled(images: Float[np.ndarray, "..."], scaling: tuple[float, float]) -> Float[np.ndarray, "..."]:

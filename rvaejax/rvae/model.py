@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -22,11 +23,12 @@ from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, sc
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import load_model, save_model
 from rvaejax.training.loop import Report, fit
+from rvaejax.training.state import BatchFn, LossFn, random_rows
 from rvaejax.types import SubImages
 
 __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split_rows", "train"]
 
-_RESERVE_SECONDS = 3.0  # for what follows the last step: content's order and sign, saving
+_RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
 
 
@@ -80,23 +82,20 @@ def train(
     check_training_set(subimages)
     images, scaling = compact(subimages.images), intensity_range(subimages.images)
     rows, held = split_rows(len(images), config.training.holdout, seed)
-    model = elbo.build(config, images.shape[1:])
+    model, loss_fn, batch_fn = _functions(config, images.shape[1:])
     for_init, for_training, for_test = jax.random.split(jax.random.key(seed), 3)
-
-    def loss_fn(params, batch, key):
-        return model.loss(params, scaled(batch, scaling), key)
-
     with progress(total=config.training.steps, desc="training", unit="steps") as bar:
         result = fit(
             loss_fn,
             jax.jit(lambda key: model.init(key=key))(for_init),
-            images[rows],
+            {"images": images[rows], "scaling": np.asarray(scaling, np.float32)},
             config.training,
             key=for_training,
+            batch_fn=batch_fn,
             evaluate=_evaluation(model, images[held[:_SAMPLE]], scaling, for_test) if len(held) else None,
             checkpoint_dir=checkpoint_dir,
             resume=resume,
-            deadline=None if max_seconds is None else began + max_seconds - _RESERVE_SECONDS,
+            deadline=None if max_seconds is None else began + max_seconds - min(_RESERVE_SECONDS, 0.1 * max_seconds),
             report=_reporter(bar, metrics_path, resume, report),
             should_stop=should_stop,
         )
@@ -118,6 +117,20 @@ def train(
     )
 
 
+@functools.lru_cache(maxsize=8)
+def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RVAE, LossFn, BatchFn]:
+    """The rVAE and its loss and batches for the loop; the same objects each time, so that they compile once."""
+    model, draw_rows = elbo.build(config, shape), random_rows(config.training.batch_size)
+
+    def batch_fn(data, *, key, step):
+        return {**data, "images": draw_rows(data["images"], key=key, step=step), "step": step}
+
+    def loss_fn(params, batch, key):
+        return model.loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key)
+
+    return model, loss_fn, batch_fn
+
+
 def _row(report: Report) -> dict[str, float]:
     return {"step": report.step, "seconds": round(report.seconds, 3), **report.metrics}
 
@@ -134,7 +147,8 @@ def _evaluation(
     @jax.jit
     def terms(params, batch):
         # In small batches: with all pixels, the activations of all images at once would take gigabytes.
-        keyed = (batch, jax.random.split(key, len(batch)))
+        # Folded, not split: the same key serves every evaluation, so that they can be compared.
+        keyed = (batch, jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(batch))))
         t = jax.lax.map(lambda b: _one(params, *b), keyed, batch_size=32)
         return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t._asdict().items()}}
 

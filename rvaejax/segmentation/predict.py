@@ -110,7 +110,7 @@ def predict_frame(segmenter: Segmenter, image: Float[Array, "h w"]) -> Float[np.
     multiple = unet.stride(segmenter.config.widths)
     (side_y, tops), (side_x, lefts) = tile_starts(h, multiple), tile_starts(w, multiple)
     pad = ((0, tops[-1] + side_y - h), (0, lefts[-1] + side_x - w))
-    padded = jnp.pad(image, pad, mode="symmetric")
+    padded = jnp.pad(image, pad)  # zeros, as the convolutions see beyond a border; a mirror image would double atoms
     out = np.empty((h, w, len(segmenter.config.species)), np.float16)
     run = _compiled(segmenter.config)
     for top in tops:

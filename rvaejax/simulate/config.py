@@ -82,6 +82,7 @@ class ImagingConfig:
         contamination_probability: chance of an amorphous patch; `contamination`: its brightness in C peaks.
         row_jitter_px: random shift of each scan row, standard deviation.
         clip_probability: chance that the brightest pixels are clipped, as in an 8-bit export.
+        clip: where they are clipped, in units of the lattice's bright spots.
         gamma: exponent of the intensity scale, as in a display export.
         hot_pixels: chance that a pixel is hot.
         label_nm: standard deviation of the Gaussian that labels an atom.
@@ -99,10 +100,11 @@ class ImagingConfig:
     readout: Range = (0.0, 0.25)
     noise_blur_px: Range = (0.0, 1.2)
     background: Range = (0.0, 1.5)
-    contamination_probability: float = 0.35
+    contamination_probability: float = 0.45
     contamination: Range = (1.0, 12.0)
     row_jitter_px: Range = (0.0, 0.4)
-    clip_probability: float = 0.3
+    clip_probability: float = 0.4
+    clip: Range = (1.0, 4.0)
     gamma: Range = (0.75, 1.2)
     hot_pixels: float = 0.0002
     label_nm: float = 0.034

@@ -52,9 +52,10 @@ def expose(
     hot = jax.random.bernoulli(k[9], config.hot_pixels, shape)
     image = image + hot * 20.0 * jax.random.uniform(k[10], shape)
     # export: the brightest pixels clipped, a gamma on the display scale
-    limit = jnp.quantile(image, 0.9 + 0.1 * jax.random.uniform(k[11]))
+    lattice = jnp.maximum(jnp.quantile(clean, 0.98), 0.5)
+    limit = level + lattice * _between(config.clip, key=k[11])
     clip = jax.random.bernoulli(k[12], config.clip_probability)
-    image = jnp.where(clip, jnp.minimum(image, jnp.maximum(limit, 2.0)), image)
+    image = jnp.where(clip, jnp.minimum(image, limit), image)
     low = image.min()
     span = jnp.maximum(image.max() - low, 1e-3)
     gamma = _between(config.gamma, key=k[13])
@@ -63,7 +64,7 @@ def expose(
 
 def labelled_image(sheet_config: SheetConfig, config: ImagingConfig, *, key: PRNGKeyArray) -> LabelledImage:
     """One random sheet, its image and its labels."""
-    k = jax.random.split(key, 11)
+    k = jax.random.split(key, 12)
     sheet = graphene_sheet(sheet_config, key=k[0])
     probe = Probe(
         _between(config.core_nm, key=k[1]), _between(config.tail_nm, key=k[2]), _between(config.tail_weight, key=k[3])
@@ -75,7 +76,7 @@ def labelled_image(sheet_config: SheetConfig, config: ImagingConfig, *, key: PRN
     drag = 0.5 * _between(config.drag_nm, key=k[10]) * jnp.stack([jnp.cos(phi), jnp.sin(phi)])
     clean = 0.5 * sum(
         render(
-            sheet._replace(xy=sheet.xy + offset),
+            sheet._replace(xy=sheet.xy + offset[None]),
             probe,
             size_px=size,
             pixel_size_nm=px,
@@ -85,7 +86,7 @@ def labelled_image(sheet_config: SheetConfig, config: ImagingConfig, *, key: PRN
         for offset in (drag, -drag)
     )
     here = jax.random.bernoulli(k[6], config.contamination_probability)
-    dirt = here * contamination((size, size), px, _between(config.contamination, key=k[7]), key=k[7])
+    dirt = here * contamination((size, size), px, _between(config.contamination, key=k[11]), key=k[7])
     at = jnp.clip(jnp.round(sheet.xy / px).astype(jnp.int32), 0, size - 1)
     visible = blur(dirt, 0.08 / px)[at[:, 1], at[:, 0]] < HIDDEN_ABOVE
     labels = label_maps(sheet, size_px=size, pixel_size_nm=px, label_nm=config.label_nm, visible=visible)

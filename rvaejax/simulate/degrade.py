@@ -54,10 +54,11 @@ def amorphous(
     patch: Float[Array, "h w"], pixel_size_nm: float, brightness: Float[Array, ""] | float, *, key: PRNGKeyArray
 ) -> Float[Array, "h w"]:
     """Contamination where `patch` (0 to 1) is: bright, with a random, atom-sized texture."""
-    k_fine, k_coarse = jax.random.split(key)
+    k_fine, k_coarse, k_depth = jax.random.split(key, 3)
     fine = smooth_field(patch.shape, 0.06 / pixel_size_nm, key=k_fine)
     coarse = smooth_field(patch.shape, 0.16 / pixel_size_nm, key=k_coarse)
-    return brightness * patch * jnp.maximum(1 + 0.22 * fine + 0.22 * coarse, 0.1)
+    depth = jax.random.uniform(k_depth, (2,), minval=0.03, maxval=0.32)
+    return brightness * patch * jnp.maximum(1 + depth[0] * fine + depth[1] * coarse, 0.1)
 
 
 def contamination(
@@ -66,6 +67,6 @@ def contamination(
     """Amorphous patches of a random smooth shape that cover part of the field."""
     k_shape, k_cover, k_texture, k_size = jax.random.split(key, 4)
     size = jnp.exp(jax.random.uniform(k_size, minval=math.log(0.15), maxval=math.log(0.7))) / pixel_size_nm
-    cover = jax.random.uniform(k_cover, minval=0.2, maxval=1.6)
+    cover = jax.random.uniform(k_cover, minval=0.0, maxval=1.6)
     patch = jax.nn.sigmoid(4.0 * (smooth_field(shape, size, key=k_shape) - cover))
     return amorphous(patch, pixel_size_nm, brightness, key=k_texture)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rvaejax.errors import ConfigError
 from rvaejax.simulate.config import COVALENT_RADIUS_NM, SPECIES, MovieConfig
 from rvaejax.simulate.dataset import expose
 from rvaejax.simulate.degrade import amorphous, smooth_field
@@ -64,6 +65,8 @@ def _hop(sheet: Sheet, rng: np.random.Generator) -> Sheet:
         near = np.flatnonzero(distance < 0.2)
         if not mask[i]:
             edge = free & (np.asarray(coordination(jnp.asarray(xy), jnp.asarray(mask))) < 3)
+            if not edge.any():
+                continue
             target = int(np.argmin(np.where(edge, distance, np.inf)))
         elif len(near) and rng.random() < HOP_PROBABILITY:
             target = int(rng.choice(near))
@@ -86,10 +89,19 @@ def _first_sheet(config: MovieConfig, rng: np.random.Generator, *, key: PRNGKeyA
     inner = (np.abs(np.asarray(xy) - field / 2) < field / 2 - 0.3).all(1)
     # most Si sit at the edges of the holes, some in the sheet
     weight = np.where(mask & inner, np.where(n < 3, 60.0, 1.0), 0.0)
+    if np.count_nonzero(weight) < config.si_atoms:
+        raise ConfigError(
+            f"a field of {field:.3g} nm has no room for {config.si_atoms} Si atoms beside its holes; take a larger one"
+        )
     si = rng.choice(len(mask), config.si_atoms, replace=False, p=weight / weight.sum())
     species = np.zeros(len(mask), np.int32)
     species[si] = 1
     return Sheet(xy, jnp.asarray(species), jnp.asarray(mask)), holes
+
+
+def _some(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """As many of `rows` as asked for, or as there are."""
+    return rng.choice(rows, min(count, len(rows)), replace=False)
 
 
 def _advance(config: MovieConfig, sheet: Sheet, holes: _Holes, frame: int, rng: np.random.Generator) -> Sheet:
@@ -97,9 +109,9 @@ def _advance(config: MovieConfig, sheet: Sheet, holes: _Holes, frame: int, rng: 
     field = config.size_px * config.pixel_size_nm
     mask &= _drill(config, xy, holes, frame)
     inner = mask & (np.abs(xy - field / 2) < field / 2).all(1) & (np.asarray(sheet.species) == 0)
-    mask[rng.choice(np.flatnonzero(inner), config.vacancies_per_frame, replace=False)] = False
+    mask[_some(np.flatnonzero(inner), config.vacancies_per_frame, rng)] = False
     mask &= np.asarray(coordination(sheet.xy, jnp.asarray(mask))) > 0
-    turned = rng.choice(np.flatnonzero(inner & mask), config.bond_rotations_per_frame, replace=False)
+    turned = _some(np.flatnonzero(inner & mask), config.bond_rotations_per_frame, rng)
     xy = rotate_bonds(sheet.xy, jnp.asarray(mask), jnp.asarray(turned), jnp.ones(len(turned), bool))
     return _hop(Sheet(xy, sheet.species, jnp.asarray(mask)), rng)
 

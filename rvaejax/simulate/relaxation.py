@@ -8,7 +8,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from rvaejax.simulate.config import BOND_NM
 
-BOND_CUTOFF = 1.36  # pairs nearer than this times the bond length are bonded
+BOND_CUTOFF = 1.25  # pairs nearer than this times the sum of their radii are bonded; turning a bond by 90 degrees
+# brings its atoms to 1.07 bonds from their new neighbours and to 1.33 from the next
+LONGEST_NM = 0.225  # no bond is longer, so that Si second neighbours are none
 APART_NM = 0.235  # second neighbours of an open honeycomb are 0.246 nm apart; nearer than this they repel
 NEIGHBOURS = 14  # kept per atom: 3 bonded, 6 second, and room for defects
 
@@ -53,10 +55,9 @@ def relax(
     real = mask[:, None] & mask[None, :] & ~jnp.eye(len(xy), dtype=bool)
     negative, near = jax.lax.top_k(-jnp.where(real, d2, jnp.inf), min(NEIGHBOURS, len(xy)))
     r = jnp.sqrt(-negative)
-    # judged at the carbon bond: a substituted Si starts on a carbon site
-    bonded = r < BOND_CUTOFF * BOND_NM
-    other = ~bonded & (r < 2.2 * BOND_NM)
     rest = radius[:, None] + radius[near]
+    bonded = r < jnp.minimum(BOND_CUTOFF * rest, LONGEST_NM)
+    other = ~bonded & (r < 2.2 * BOND_NM)
 
     def step(xy: Float[Array, "n 2"], _: None) -> tuple[Float[Array, "n 2"], None]:
         return xy + rate * _forces(xy, near, rest, bonded, other), None

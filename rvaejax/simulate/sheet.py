@@ -41,10 +41,10 @@ def honeycomb(
     n = math.ceil(radius_nm / (LATTICE_NM * math.sqrt(3) / 2)) + 2
     i, j = jnp.meshgrid(jnp.arange(-n, n + 1), jnp.arange(-n, n + 1), indexing="ij")
     a = LATTICE_NM * jnp.stack([i + 0.5 * j, math.sqrt(3) / 2 * j], -1).reshape(-1, 2)
-    sites = jnp.concatenate([a, a + jnp.array([0.0, BOND_NM])]) + offset
+    sites = jnp.concatenate([a, a + jnp.array([[0.0, BOND_NM]])]) + offset[None]
     c, s = jnp.cos(angle), jnp.sin(angle)
     # counter-clockwise on the displayed image, where y points down
-    return sites @ jnp.stack([jnp.stack([c, -s]), jnp.stack([s, c])]) + centre
+    return sites @ jnp.stack([jnp.stack([c, -s]), jnp.stack([s, c])]) + centre[None]
 
 
 def _keep_first(order: Float[Array, " m"], n: int) -> Int[Array, " n"]:
@@ -57,10 +57,10 @@ def hole_depth(xy: Float[Array, "n 2"], centre: Float[Array, " 2"], wobble: Floa
 
     The rim wobbles by Fourier terms k = 2, 3, ... with amplitudes (cos, sin) in `wobble`.
     """
-    d = xy - centre
+    d = xy - centre[None]
     phi = jnp.arctan2(d[:, 1], d[:, 0])
-    k = jnp.arange(2, 2 + wobble.shape[0])
-    rim = 1 + jnp.cos(phi[:, None] * k) @ wobble[:, 0] + jnp.sin(phi[:, None] * k) @ wobble[:, 1]
+    turns = phi[:, None] * jnp.arange(2, 2 + wobble.shape[0])[None]
+    rim = 1 + jnp.cos(turns) @ wobble[:, 0] + jnp.sin(turns) @ wobble[:, 1]
     return jnp.linalg.norm(d, axis=1) / rim
 
 
@@ -79,13 +79,14 @@ def two_grains(
     bow = 0.1 * jax.random.normal(k_bow)
 
     def side(xy: Float[Array, "m 2"]) -> Float[Array, " m"]:
-        return (xy - point) @ normal + bow * jnp.sin(2 * ((xy - point) @ along))
+        d = xy - point[None]
+        return d @ normal + bow * jnp.sin(2 * (d @ along))
 
     use = jnp.concatenate([(side(a) < 0) | ~jnp.asarray(boundary), (side(b) >= 0) & jnp.asarray(boundary)])
     xy = jnp.concatenate([a, b])
-    outside = jnp.abs(xy - centre).max(1) - field_nm / 2 > MARGIN_NM
-    use = use & ~outside
-    rank = jnp.where(use, jnp.abs(xy - centre).max(1), jnp.inf)
+    reach = jnp.abs(xy - centre[None]).max(1)
+    use = use & (reach - field_nm / 2 <= MARGIN_NM)
+    rank = jnp.where(use, reach, jnp.inf)
     chosen = _keep_first(rank, rows)
     return xy[chosen], use[chosen]
 
@@ -109,7 +110,7 @@ def rotate_bonds(
 
     def turn(xy: Float[Array, "n 2"], args: tuple[Int[Array, ""], Bool[Array, ""]]) -> tuple[Float[Array, "n 2"], None]:
         i, do = args
-        d2 = ((xy - xy[i]) ** 2).sum(-1)
+        d2 = ((xy - xy[i][None]) ** 2).sum(-1)
         d2 = jnp.where(mask & (jnp.arange(len(xy)) != i), d2, jnp.inf)
         j = jnp.argmin(d2)
         do = do & mask[i] & (d2[j] < (1.2 * BOND_NM) ** 2)

@@ -40,11 +40,20 @@ def restore(folder: Path, name: str, like: T) -> T:
     path = Path(folder).absolute() / name
     if not path.is_dir():
         raise MissingFileError(f"{path}: no such checkpoint; was the training stopped before its first save?")
+    mismatch = f"{path}: not a checkpoint of this configuration; train again into a new folder"
     try:
         with ocp.StandardCheckpointer() as checkpointer:
+            # Compared first: a restore that fails half-way leaves Orbax's reading tasks behind.
+            if _shapes(checkpointer.metadata(path).item_metadata.tree) != _shapes(like):
+                raise FormatError(mismatch)
             return checkpointer.restore(path, jax.tree.map(ocp.tree.to_shape_dtype_struct, like))
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: not a checkpoint of this configuration; train again into a new folder") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FormatError(mismatch) from error
+
+
+def _shapes(tree: object) -> list[tuple[tuple[int, ...], str]]:
+    """Shapes and types of the leaves, in no order (metadata has named tuples as dictionaries)."""
+    return sorted((tuple(leaf.shape), str(leaf.dtype)) for leaf in jax.tree.leaves(tree))
 
 
 def save_step(folder: Path, step: int, tree: T, keep: int) -> None:

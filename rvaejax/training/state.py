@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -72,11 +73,12 @@ class Piece(NamedTuple):
     metrics: dict[str, Scalar]
 
 
+@functools.lru_cache(maxsize=8)
 def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Callable[..., Piece]:
     """`piece(state, data, key, limit) -> Piece`: `config.piece` steps, none beyond step `limit`; compiled once.
 
     Randomness comes from `fold_in(key, step)` only, so that a step's outcome does not depend on the piece it is in.
-    The state is donated: use the returned one.
+    The state is donated: use the returned one. The same functions and config give the same compiled piece.
     """
     optimise = optimiser(config)
 

@@ -1,0 +1,20 @@
+"""What every test shares. Warnings are errors, through pyproject.toml."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+# a shape that is extended without a word is how most silent mistakes with arrays begin
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real data; tests that need it are skipped without it."""
+    folder = os.environ.get("RVAEJAX_TEST_DATA")
+    if not folder:
+        pytest.skip("RVAEJAX_TEST_DATA is not set: it names the folder of real data")
+    return Path(folder)

@@ -1,0 +1,60 @@
+"""Decoders are functions of coordinates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvaejax.nets import decoders
+from rvaejax.nets.config import FourierDecoder, SpatialDecoder
+from rvaejax.nets.decoders import _cos_turns, _harmonics, fourier_modes
+
+
+def test_fast_cosine_matches_the_library():
+    turns = jnp.linspace(-3, 3, 10_001)
+    assert np.allclose(_cos_turns(turns), np.cos(2 * np.pi * np.asarray(turns, np.float64)), atol=3e-6)
+    slope = jax.vmap(jax.grad(_cos_turns))(turns)
+    assert np.allclose(slope, -2 * np.pi * np.sin(2 * np.pi * np.asarray(turns, np.float64)), atol=1e-4)
+
+
+def test_fourier_decoder_is_its_sum_of_waves():
+    """Against the sum over modes written out."""
+    config, size, channels = FourierDecoder(cutoff=0.2, period=1.5, hidden=8, layers=1), 10, 2
+    net = decoders.build(config, size, channels, content_dim=2)
+    params = net.init(key=jax.random.key(0))
+    points, content = jax.random.uniform(jax.random.key(1), (6, 2), minval=-1), jnp.array([0.3, -0.8])
+    highest, envelope = fourier_modes(config, size)
+    p = params["params"]
+    h = np.tanh(content @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"])
+    a = np.asarray(h @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]).reshape(2, channels, *envelope.shape) * envelope
+    expected = np.zeros((6, channels))
+    for n in range(highest + 1):
+        for m in range(-highest, highest + 1):
+            wave = np.exp(2j * np.pi * (np.asarray(points) @ [n, m]) / (2 * config.period))
+            for c in range(channels):
+                expected[:, c] += ((a[0, c, n, m + highest] + 1j * a[1, c, n, m + highest]) * wave).real
+    assert np.allclose(net.apply(params, points, content), expected, atol=1e-4)
+
+
+def test_harmonics_count_from_zero():
+    cos, sin = _harmonics(jnp.array([0.1, 0.3]), 3)
+    n = np.arange(4)[:, None]
+    assert np.allclose(cos, np.cos(2 * np.pi * n * np.array([0.1, 0.3])), atol=1e-6)
+    assert np.allclose(sin, np.sin(2 * np.pi * n * np.array([0.1, 0.3])), atol=1e-6)
+
+
+def test_bandwidth_follows_pixels_not_windows():
+    """The same cutoff in cycles per pixel asks for twice the modes in twice the window, up to the cap."""
+    config = FourierDecoder(cutoff=0.2, max_modes=100)
+    assert fourier_modes(config, 64)[0] == pytest.approx(2 * fourier_modes(config, 32)[0], abs=1)
+    assert fourier_modes(FourierDecoder(cutoff=0.2, max_modes=7), 64)[0] == 7
+
+
+@pytest.mark.parametrize("config", [SpatialDecoder(hidden=16), FourierDecoder(hidden=16)])
+def test_each_pixel_depends_on_its_own_coordinates_only(config):
+    net = decoders.build(config, 8, 1, content_dim=2)
+    params = net.init(key=jax.random.key(0))
+    points, content = jax.random.uniform(jax.random.key(1), (9, 2), minval=-1), jnp.array([1.0, 0.5])
+    whole = net.apply(params, points, content)
+    one_by_one = jnp.concatenate([net.apply(params, points[i : i + 1], content) for i in range(9)])
+    assert np.allclose(whole, one_by_one, atol=1e-5)

@@ -1,0 +1,95 @@
+"""Training images: one pure function of a key, and an exposure that adds what it says."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvaejax.simulate.config import ImagingConfig, SheetConfig
+from rvaejax.simulate.dataset import HIDDEN_ABOVE, expose, labelled_batch, labelled_image
+
+SHEET = SheetConfig(field_nm=0.96, max_holes=1, max_bond_rotations=1, relaxation_steps=4)
+IMAGING = ImagingConfig(size_px=48)
+QUICK = {"xla_backend_optimization_level": 0}  # compiled in half the time
+CLEAN = ImagingConfig(
+    size_px=48, counts=(1e9, 1e9), readout=(0, 0), noise_blur_px=(0, 0), background=(0, 0), row_jitter_px=(0, 0),
+    clip_probability=0.0, gamma=(1, 1), hot_pixels=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def draw():
+    one = jax.jit(lambda key: labelled_image(SHEET, IMAGING, key=key), compiler_options=QUICK)
+    return lambda seed: jax.device_get(one(jax.random.key(seed)))
+
+
+def test_a_key_is_an_image(draw):
+    first, again, other = draw(0), draw(0), draw(1)
+    assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True))
+    assert not np.allclose(first.image, other.image)
+
+
+def test_images_are_finite_and_their_labels_probabilities(draw):
+    for seed in range(12):
+        image, labels, sheet = draw(seed)
+        assert np.isfinite(image).all() and image.std() > 0
+        assert np.allclose(labels.sum(-1), 1, atol=1e-5)
+        at = np.round(sheet.xy[sheet.mask] / IMAGING.pixel_size_nm).astype(int)
+        at = at[((at >= 0) & (at < 48)).all(1)]
+        assert (labels[at[:, 1], at[:, 0], 0] < 0.5).all()  # no atom that the sheet shows is background
+
+
+def test_a_batch_is_its_images(draw):
+    batch = jax.jit(partial(labelled_batch, 3, SHEET, IMAGING), compiler_options=QUICK)(key=jax.random.key(5))
+    one = jax.jit(lambda key: labelled_image(SHEET, IMAGING, key=key), compiler_options=QUICK)
+    for i, key in enumerate(jax.random.split(jax.random.key(5), 3)):
+        single = one(key)
+        assert np.allclose(batch.image[i], single.image, atol=2e-3)
+        assert np.allclose(batch.labels[i], single.labels, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def clean():
+    d = jnp.arange(48) - 23.5
+    return 2.0 * jnp.exp(-(d[:, None] ** 2 + d[None] ** 2) / 200)
+
+
+def test_a_perfect_exposure_is_the_image_itself(clean):
+    assert np.allclose(expose(clean, CLEAN, key=jax.random.key(0)), clean, atol=1e-3)
+    offset = dataclasses.replace(CLEAN, background=(0.7, 0.7))
+    assert float((expose(clean, offset, key=jax.random.key(0)) - clean).mean()) == pytest.approx(0.7, abs=0.15)
+    assert np.allclose(expose(clean, CLEAN, key=jax.random.key(0), extra=jnp.ones((48, 48))), clean + 1, atol=1e-3)
+
+
+def test_noise_is_that_of_the_counts(clean):
+    """Variance over mean: one over the electrons per unit of intensity."""
+    counted = dataclasses.replace(CLEAN, counts=(50.0, 50.0))
+    noise = np.stack([expose(clean, counted, key=k) - clean for k in jax.random.split(jax.random.key(1), 20)])
+    bright = np.asarray(clean) > 0.2
+    assert (noise.var(0) / np.asarray(clean))[bright].mean() == pytest.approx(1 / 50, rel=0.05)
+    assert abs(noise.mean()) < 0.002
+
+
+def test_read_out_noise_and_hot_pixels_come_in_their_amounts(clean):
+    noisy = dataclasses.replace(CLEAN, readout=(0.2, 0.2))
+    assert float((expose(clean, noisy, key=jax.random.key(2)) - clean).std()) == pytest.approx(0.2, rel=0.06)
+    hot = dataclasses.replace(CLEAN, hot_pixels=0.02)
+    added = np.asarray(expose(clean, hot, key=jax.random.key(3)) - clean) > 0.3
+    assert added.mean() == pytest.approx(0.02, abs=0.01)
+
+
+def test_contamination_hides_the_atoms_under_it():
+    """All covered by a bright layer: nothing is left to label."""
+    assert HIDDEN_ABOVE < 8
+    sheet = dataclasses.replace(SHEET, empty_probability=0.0, max_holes=0)
+    dirty = dataclasses.replace(IMAGING, contamination_probability=1.0, contamination=(12.0, 12.0))
+    draw = jax.jit(partial(labelled_batch, 6, sheet, dirty), compiler_options=QUICK)
+    batch = jax.device_get(draw(key=jax.random.key(0)))
+    atoms = batch.labels[..., 1:].sum(-1)
+    bright = batch.image > 0.6 * batch.image.max((1, 2), keepdims=True)
+    covered = bright.mean((1, 2)) > 0.2
+    assert covered.any()
+    assert atoms[covered][bright[covered]].mean() < 0.1 * atoms[~covered].mean() + 0.02
