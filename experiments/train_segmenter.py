@@ -9,6 +9,7 @@ Wall time, scores: see the card `rvaejax/segmentation/weights/graphene.json` tha
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import tyro
 
 from rvaejax.analysis.scores import score_atoms
 from rvaejax.atoms.localise import find_atoms
+from rvaejax.io.files import write_text
 from rvaejax.segmentation.config import SegmenterConfig
 from rvaejax.segmentation.predict import Segmenter, segment
 from rvaejax.segmentation.train import train_segmenter
@@ -40,6 +42,7 @@ class Options:
     steps: int = 5000
     seed: int = 0
     name: str = "graphene"
+    score_only: bool = False
 
 
 def validation(counts: float, pixel_size_nm: float = 0.015) -> tuple[Movie, Atoms]:
@@ -48,7 +51,7 @@ def validation(counts: float, pixel_size_nm: float = 0.015) -> tuple[Movie, Atom
     imaging = ImagingConfig(size_px=200, pixel_size_nm=pixel_size_nm, counts=(counts, counts), noise_blur_px=(0, 0))
     made = labelled_batch(VALIDATION_IMAGES, sheet, imaging, key=jax.random.key(VALIDATION_SEED))
     xy, mask = np.asarray(made.sheet.xy) / pixel_size_nm, np.asarray(made.sheet.mask)
-    mask &= ((xy >= -0.5) & (xy <= 199.5)).all(-1)
+    mask = mask & ((xy >= -0.5) & (xy <= 199.5)).all(-1)
     frame, row = np.nonzero(mask)
     species = np.asarray(["C", "Si"])[np.asarray(made.sheet.species)[frame, row]]
     ones = np.ones(len(frame))
@@ -66,8 +69,20 @@ def validate(segmenter: Segmenter) -> dict[str, dict[str, float]]:
     return scores
 
 
+def add_scores(options: Options) -> None:
+    """Scores the weights in the folder, as read back, and writes the scores onto their card."""
+    path = options.out / f"{options.name}.json"
+    scores = validate(Segmenter(*load_segmenter(options.out, options.name)))
+    card = {**json.loads(path.read_text()), "scores on simulated images": scores}
+    write_text(path, json.dumps(card, indent=2) + "\n")
+    print(json.dumps(scores, indent=2))
+
+
 def main(options: Options) -> None:
-    """Trains, saves every 500 steps, validates, writes the card."""
+    """Trains, saves every 500 steps, writes the card, scores."""
+    if options.score_only:
+        add_scores(options)
+        return
     config = SegmenterConfig(steps=options.steps)
     start = time.monotonic()
     card: dict[str, Any] = {
@@ -87,10 +102,7 @@ def main(options: Options) -> None:
     params = train_segmenter(config, seed=options.seed, log=log)
     card["wall time s"] = round(time.monotonic() - start)
     save_segmenter(options.out, options.name, config, params, card)
-    # what is shipped is what is scored: the weights as read back
-    card["scores on simulated images"] = validate(Segmenter(*load_segmenter(options.out, options.name)))
-    save_segmenter(options.out, options.name, config, params, card)
-    print(card["scores on simulated images"])
+    add_scores(options)
 
 
 if __name__ == "__main__":

@@ -62,8 +62,15 @@ class Atoms:
 
     def select(self, rows: Bool[np.ndarray, " n"] | Integer[np.ndarray, " m"]) -> Atoms:
         """The atoms in `rows` (a mask or row numbers)."""
-        fields = (getattr(self, k)[rows] for k in ("frame", "x", "y", "species", "score", "sd"))
-        return Atoms(*fields, self.pixel_size_nm)
+        return Atoms(
+            self.frame[rows],
+            self.x[rows],
+            self.y[rows],
+            self.species[rows],
+            self.score[rows],
+            self.sd[rows],
+            self.pixel_size_nm,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,8 @@
 
 The segmenter's label of an atom is a Gaussian of height 1 and known width. Where it is sure, its map repeats that
 blob; where the image leaves the position open, the blob is the label blurred by the posterior of the position. So the
-centroid is the expected position, the blob's excess second moment the position's variance, and its overlap with the
-label the probability that an atom is there.
+centroid is the expected position, the blob's excess second moment a measure of the position's variance (calibrated,
+since networks blur on their own), and its overlap with the label the probability that an atom is there.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def localise_frame(
     norm = (label**2).sum((1, 2))
     per_species = np.stack([(_patches(maps[..., c], xy, reach) * label).sum((1, 2)) for c in range(maps.shape[-1])], 1)
     score = np.clip(per_species.sum(1) / norm, 0, 1)
-    sd = np.sqrt(np.maximum(variance - blob**2, (config.floor_nm / pixel_size_nm) ** 2))
+    excess = np.maximum(variance - blob**2 - (config.blur_nm / pixel_size_nm) ** 2, 0)
+    sd = np.sqrt(config.spread_gain**2 * excess + (config.floor_nm / pixel_size_nm) ** 2)
     keep = score >= config.threshold
     return (xy + offset)[keep], per_species.argmax(1)[keep], score[keep], sd[keep]
 

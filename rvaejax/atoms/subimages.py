@@ -73,7 +73,7 @@ def cut_subimages(
     else:
         frames, scale, px, channels = source.frames, (1.0, 1.0), atoms.pixel_size_nm, ("intensity",)
     side = window_side(config.window_nm, px)
-    shape = frames.shape[1:3]
+    shape = int(frames.shape[1]), int(frames.shape[2])
     if side > min(shape):
         raise ImageError(
             f"{source.name}: the image ({shape[1] * px:.3g} x {shape[0] * px:.3g} nm) is smaller than the window "

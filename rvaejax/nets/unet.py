@@ -89,7 +89,9 @@ def build(widths: Sequence[int], classes: int, *, channels: int = 1, block: int 
         return net.init(key, jnp.zeros((1, side, side, channels)))["params"]
 
     def apply(params: Any, images: Float[Array, "n h w c"]) -> Float[Array, "n h w classes"]:
-        return net.apply({"params": params}, images)
+        logits = net.apply({"params": params}, images)
+        assert isinstance(logits, jax.Array)
+        return logits
 
     return init, apply
 

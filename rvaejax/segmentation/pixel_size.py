@@ -15,8 +15,9 @@ from rvaejax.types import Movie
 D_SPACING_NM = 0.213
 FRAMES = 8  # spectra averaged at most
 MIN_PERIODS = 6  # lattice periods that must fit into the field
-SIGNIFICANCE = 9.0  # of the weakest of three spots, in units of its ring's median power
+SIGNIFICANCE = 10.5  # of the weakest of three spots, in units of its ring's median power
 INNER_SIGNIFICANCE = 4.0  # the same where place and direction are known beforehand
+SPOT = 0.08  # a spot is sought this far, relative to its frequency, from where its set of six has it
 RADII, ANGLES = 240, 180
 
 
@@ -63,29 +64,44 @@ def lattice_frequency(power: Float[np.ndarray, "s s"]) -> float | None:
     run = strong[: 1 + int(np.argmax(np.append(np.diff(strong) > 1, True)))]
     best = run[np.argmax(score[run])]
     phi = int(np.argmax(sixfold(ring)[best]))
-    # in a blurred background the second order can stand out more than the first: look where the first would be
+    found, strength = spots(power, float(frequency[best]), phi)
+    # in a blurred background the second order can stand out more than the first: look where the first would be,
+    # which no probe leaves weaker than the second
     inner = frequency[best] / np.sqrt(3)
     if inner > frequency[0]:
         turned = sixfold(polar_power(power, inner * np.linspace(0.96, 1.04, 9)))[4]
         third = ANGLES // 3
         around = [(phi + third // 2 + k) % third for k in range(-4, 5)]
-        if turned[around].max() > INNER_SIGNIFICANCE:
-            return refine(power, float(inner), (phi + third // 2) % third)
-    return refine(power, float(frequency[best]), phi)
+        first, first_strength = spots(power, float(inner), (phi + third // 2) % third)
+        if turned[around].max() > INNER_SIGNIFICANCE and np.median(first_strength) > np.median(strength):
+            return float(first.mean())
+    return float(found.mean())
 
 
-def refine(power: Float[np.ndarray, "s s"], frequency: float, direction: int) -> float:
-    """Mean frequency of the three spots near `frequency` and the given direction, by their centroids."""
-    third = ANGLES // 3
-    for _ in range(4):
-        near = frequency * np.linspace(0.9, 1.1, 41)
-        ring = polar_power(power, near)
-        spots = [
-            ring.take(range(direction + k * third - 6, direction + k * third + 7), 1, mode="wrap") for k in range(3)
-        ]
-        excess = [np.maximum(spot - 0.4 * spot.max(), 0).sum(axis=1) for spot in spots]
-        frequency = float(np.mean([(e * near).sum() / e.sum() for e in excess]))
-    return frequency
+def spots(
+    power: Float[np.ndarray, "s s"], frequency: float, direction: int
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+    """Frequency [1/px] and power of the three spots near `frequency` and `direction` (of `ANGLES` over half a turn).
+
+    A spot's place is the top of the parabolas through the logarithm of its highest pixel and that pixel's neighbours:
+    the window makes it a Gaussian to good approximation.
+    """
+    middle = len(power) // 2
+    radius = frequency * len(power)
+    reach = max(3, round(SPOT * radius))
+    places, strengths = [], []
+    for angle in direction * np.pi / ANGLES + np.arange(3) * np.pi / 3:
+        y, x = round(middle - radius * np.sin(angle)), round(middle + radius * np.cos(angle))
+        y, x = (int(np.clip(v, reach + 1, len(power) - reach - 2)) for v in (y, x))
+        near = power[y - reach : y + reach + 1, x - reach : x + reach + 1]
+        dy, dx = np.unravel_index(np.argmax(near), near.shape)
+        y, x = y + int(dy) - reach, x + int(dx) - reach
+        cross = np.log(np.maximum(np.stack([power[y - 1 : y + 2, x], power[y, x - 1 : x + 2]]), 1e-30))
+        bend = np.minimum(cross[:, 0] - 2 * cross[:, 1] + cross[:, 2], -1e-9)
+        off = np.clip(0.5 * (cross[:, 0] - cross[:, 2]) / bend, -0.5, 0.5)
+        places.append(np.hypot(y + off[0] - middle, x + off[1] - middle) / len(power))
+        strengths.append(near.max())
+    return np.array(places), np.array(strengths)
 
 
 def pixel_size_from_lattice(movie: Movie) -> float | None:

@@ -23,7 +23,7 @@ def save_segmenter(folder: Path, name: str, config: SegmenterConfig, params: Any
     arrays = {path: np.asarray(value, np.float16) for path, value in _flatten(params).items()}
     with atomic_path(folder / f"{name}.npz") as path:
         with open(path, "wb") as handle:
-            np.savez_compressed(handle, **arrays)
+            np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]
     checksum = hashlib.sha256((folder / f"{name}.npz").read_bytes()).hexdigest()
     text = json.dumps({**card, "sha256": checksum, "config": to_dict(config)}, indent=2)
     with atomic_path(folder / f"{name}.json") as path:

@@ -111,7 +111,7 @@ class ImagingConfig:
 
     def __post_init__(self) -> None:
         if not (self.size_px >= 16 and self.pixel_size_nm > 0):
-            raise ConfigError(f"an image needs at least 16 px of positive size, got {self.size_px}")
+            raise ConfigError(f"an image needs 16 px of positive size, got {self.size_px} of {self.pixel_size_nm} nm")
         _ordered(core_nm=self.core_nm, counts=self.counts, contamination=self.contamination, gamma=self.gamma)
         if not self.counts[0] > 0:
             raise ConfigError(f"counts must be positive, got {self.counts}")

@@ -38,9 +38,9 @@ def expose(
 ) -> Float[Array, "h w"]:
     """A noiseless image (in C peaks) as recorded: background, `extra`, jitter, counting, read-out, export."""
     k = jax.random.split(key, 16)
-    shape = clean.shape
+    h, w = shape = clean.shape
     level = _between(config.background, key=k[0])
-    slope = smooth_field(shape, jnp.float32(shape[0] / 3), key=k[1])
+    slope = smooth_field((h, w), jnp.float32(h / 3), key=k[1])
     bright = jnp.maximum(clean + extra + level * (1 + 0.4 * slope), 0.0)
     jitter = _between(config.row_jitter_px, key=k[2]) * jax.random.normal(k[3], (shape[0],))
     bright = shift_rows(bright, jitter)
@@ -74,7 +74,7 @@ def labelled_image(sheet_config: SheetConfig, config: ImagingConfig, *, key: PRN
     z_exponent = _between(config.z_exponent, key=k[5])
     phi = jax.random.uniform(k[9], maxval=2 * jnp.pi)
     drag = 0.5 * _between(config.drag_nm, key=k[10]) * jnp.stack([jnp.cos(phi), jnp.sin(phi)])
-    clean = 0.5 * sum(
+    apart = [
         render(
             sheet._replace(xy=sheet.xy + offset[None]),
             probe,
@@ -84,13 +84,13 @@ def labelled_image(sheet_config: SheetConfig, config: ImagingConfig, *, key: PRN
             amplitude=amplitude,
         )
         for offset in (drag, -drag)
-    )
+    ]
     here = jax.random.bernoulli(k[6], config.contamination_probability)
     dirt = here * contamination((size, size), px, _between(config.contamination, key=k[11]), key=k[7])
     at = jnp.clip(jnp.round(sheet.xy / px).astype(jnp.int32), 0, size - 1)
     visible = blur(dirt, 0.08 / px)[at[:, 1], at[:, 0]] < HIDDEN_ABOVE
     labels = label_maps(sheet, size_px=size, pixel_size_nm=px, label_nm=config.label_nm, visible=visible)
-    image = expose(clean, config, key=k[8], extra=dirt)
+    image = expose((apart[0] + apart[1]) / 2, config, key=k[8], extra=dirt)
     return LabelledImage(image, labels, sheet._replace(mask=sheet.mask & visible))
 
 

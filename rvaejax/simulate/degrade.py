@@ -55,8 +55,9 @@ def amorphous(
 ) -> Float[Array, "h w"]:
     """Contamination where `patch` (0 to 1) is: bright, with a random, atom-sized texture."""
     k_fine, k_coarse, k_depth = jax.random.split(key, 3)
-    fine = smooth_field(patch.shape, 0.06 / pixel_size_nm, key=k_fine)
-    coarse = smooth_field(patch.shape, 0.16 / pixel_size_nm, key=k_coarse)
+    h, w = patch.shape
+    fine = smooth_field((h, w), 0.06 / pixel_size_nm, key=k_fine)
+    coarse = smooth_field((h, w), 0.16 / pixel_size_nm, key=k_coarse)
     depth = jax.random.uniform(k_depth, (2,), minval=0.03, maxval=0.32)
     return brightness * patch * jnp.maximum(1 + depth[0] * fine + depth[1] * coarse, 0.1)
 

@@ -79,8 +79,8 @@ def _hop(sheet: Sheet, rng: np.random.Generator) -> Sheet:
 def _first_sheet(config: MovieConfig, rng: np.random.Generator, *, key: PRNGKeyArray) -> tuple[Sheet, _Holes]:
     field = config.size_px * config.pixel_size_nm
     angles = jnp.asarray(config.grain_angles)
-    xy, mask = two_grains(key=key, angles=angles, field_nm=field, boundary=True, rows=capacity(field))
-    mask = np.asarray(remove_overlaps(xy, mask))
+    xy, lattice = two_grains(key=key, angles=angles, field_nm=field, boundary=True, rows=capacity(field))
+    mask = np.asarray(remove_overlaps(xy, lattice))
     places = field * np.array([[0.28, 0.3], [0.7, 0.66]]) + rng.normal(0, 0.02 * field, (2, 2))
     holes = _Holes(places, 0.1 * rng.normal(size=(2, 3, 2)))
     mask = mask & _drill(config, np.asarray(xy), holes, 0)
@@ -112,8 +112,8 @@ def _advance(config: MovieConfig, sheet: Sheet, holes: _Holes, frame: int, rng: 
     mask[_some(np.flatnonzero(inner), config.vacancies_per_frame, rng)] = False
     mask &= np.asarray(coordination(sheet.xy, jnp.asarray(mask))) > 0
     turned = _some(np.flatnonzero(inner & mask), config.bond_rotations_per_frame, rng)
-    xy = rotate_bonds(sheet.xy, jnp.asarray(mask), jnp.asarray(turned), jnp.ones(len(turned), bool))
-    return _hop(Sheet(xy, sheet.species, jnp.asarray(mask)), rng)
+    bent = rotate_bonds(sheet.xy, jnp.asarray(mask), jnp.asarray(turned), jnp.ones(len(turned), bool))
+    return _hop(Sheet(bent, sheet.species, jnp.asarray(mask)), rng)
 
 
 @jax.jit

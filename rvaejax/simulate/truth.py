@@ -91,9 +91,9 @@ def frame_truth(
     """
     n, orientation, kind = local_truth(xy, species)
     pixel = np.round(xy / pixel_size_nm).astype(int)
-    shown = ((pixel >= 0) & (pixel < size_px)).all(1)
+    shown = np.flatnonzero(((pixel >= 0) & (pixel < size_px)).all(1))
     if hidden is not None:
-        shown[shown] = ~hidden[pixel[shown, 1], pixel[shown, 0]]
+        shown = shown[~hidden[pixel[shown, 1], pixel[shown, 0]]]
     x, y = xy[shown].T.astype(np.float64) / pixel_size_nm
     ones = np.ones(len(x))
     atoms = Atoms(np.full(len(x), frame), x, y, species[shown], ones, 0 * ones, pixel_size_nm)
@@ -107,6 +107,6 @@ def join_truth(frames: Sequence[Truth]) -> Truth:
         return np.concatenate([getattr(part, name) for part in of])
 
     tables = [truth.atoms for truth in frames]
-    columns = (joined(tables, name) for name in ("frame", "x", "y", "species", "score", "sd"))
-    atoms = Atoms(*columns, tables[0].pixel_size_nm)
+    frame, x, y, species, score, sd = (joined(tables, k) for k in ("frame", "x", "y", "species", "score", "sd"))
+    atoms = Atoms(frame, x, y, species, score, sd, tables[0].pixel_size_nm)
     return Truth(atoms, *(joined(frames, name) for name in ("identity", "coordination", "orientation", "kind")))

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from rvaejax.simulate.config import BOND_NM, COVALENT_RADIUS_NM
-from rvaejax.simulate.relaxation import APART_NM, BOND_CUTOFF, relax
+from rvaejax.simulate.relaxation import APART_NM, BOND_CUTOFF, LONGEST_NM, relax
 from rvaejax.simulate.sheet import honeycomb, rotate_bonds
 
 RELAXED = jax.jit(partial(relax, steps=150))
@@ -34,14 +34,15 @@ def _inner(xy):
 
 def test_perfect_graphene_stays_where_it_is(patch):
     moved = RELAXED(patch, _carbon(patch), jnp.ones(len(patch), bool))
-    assert np.abs(np.asarray(moved - patch))[_inner(patch)].max() < 1e-4
+    assert np.abs(np.asarray(moved - patch))[_inner(patch)].max() < 5e-4
 
 
 def test_bonds_of_a_stone_wales_defect_come_out_within_a_few_per_cent(patch):
     mask = jnp.ones(len(patch), bool)
     xy = np.asarray(RELAXED(rotate_bonds(patch, mask, jnp.array([0]), jnp.array([True])), _carbon(patch), mask))
-    distance, near = cKDTree(xy).query(xy[_inner(xy)], 4)
-    assert abs(distance[:, 1:] / BOND_NM - 1).max() < 0.06
+    distance = cKDTree(xy).query(xy[_inner(xy)], 5)[0]
+    assert abs(distance[:, 1:4] / BOND_NM - 1).max() < 0.06
+    assert distance[:, 4].min() > 0.2  # no fourth bond anywhere
     assert distance[0, 1] < BOND_NM * 1.001  # the turned bond is under pressure, as in the real defect
 
 
@@ -59,8 +60,9 @@ def _energy(xy, radius, start, mask):
     d = xy[:, None] - xy[None]
     r = jnp.sqrt((d**2).sum(-1) + 1e-12)
     pairs = mask[:, None] & mask[None] & (jnp.arange(len(xy))[:, None] < jnp.arange(len(xy))[None])
-    bonded = r0 < BOND_CUTOFF * BOND_NM
-    stretch = 0.5 * (r - radius[:, None] - radius[None]) ** 2
+    rest = radius[:, None] + radius[None]
+    bonded = r0 < jnp.minimum(BOND_CUTOFF * rest, LONGEST_NM)
+    stretch = 0.5 * (r - rest) ** 2
     apart = 0.25 * jnp.maximum(0, APART_NM - r) ** 2 * (r0 < 2.2 * BOND_NM)
     return jnp.where(pairs, jnp.where(bonded, stretch, apart), 0).sum()
 

@@ -69,8 +69,8 @@ def test_every_site_has_three_neighbours_at_the_bond_length(angle):
     sites = np.asarray(honeycomb(jnp.float32(angle), offset, jnp.array([1.0, 1.0]), 1.2))
     inner = sites[np.hypot(*(sites - 1.0).T) < 0.9]
     distance = cKDTree(sites).query(inner, 10)[0]
-    assert np.allclose(distance[:, 1:4], BOND_NM, atol=1e-5)
-    assert np.allclose(distance[:, 4:10], LATTICE_NM, rtol=2e-3)
+    assert np.allclose(distance[:, 1:4], BOND_NM, rtol=5e-4)  # 0.142 nm is 0.246 nm / sqrt 3, rounded
+    assert np.allclose(distance[:, 4:10], LATTICE_NM, rtol=5e-4)
     assert len(inner) / (np.pi * 0.9**2) == pytest.approx(ATOMS_PER_NM2, rel=0.05)
 
 
@@ -115,7 +115,8 @@ def test_a_grain_boundary_parts_two_orientations(grains, seed):
     # modulo 60 degrees both sublattices agree; at angle 0 a bond points down, 30 degrees in that period
     local = np.angle(np.exp(6j * (bulk - np.pi / 6))) / 6
     first = abs(local - 0.12) < abs(local - 0.42)
-    assert np.allclose(local, np.where(first, 0.12, 0.42), atol=1e-3)
+    exact = abs(local - np.where(first, 0.12, 0.42)) < 1e-3
+    assert exact.mean() > 0.95  # a few sites have a neighbour across the boundary
     assert 0.1 < first.mean() < 0.9
     near = cKDTree(xy).query(xy, 4)[1][:, 1:]
     assert (first[near] == first[:, None]).mean() > 0.9  # each on its own side
