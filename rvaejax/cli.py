@@ -11,7 +11,9 @@ import logging
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 import tyro
@@ -71,24 +73,40 @@ def _logging() -> Iterator[None]:
         logger.propagate = True
 
 
+@contextlib.contextmanager
+def _termination() -> Iterator[None]:
+    """SIGTERM unwinds as Ctrl-C does, so that temporary files go; the training listens to both by itself."""
+
+    def handler(signum: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt(signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parses, carries out, and turns errors into exit codes."""
     command = parse(arguments)
-    from rvaejax.training.interrupt import Interrupted, catch_signals
+    from rvaejax.training.interrupt import Interrupted
 
     try:
-        with _logging(), catch_signals() as should_stop:
-            command.execute(should_stop)
+        with _logging(), _termination():
+            command.execute()
     except InputError as error:
         _fail(str(error))
     except Interrupted as stopped:
         print(f"rvaejax: {stopped}; go on with --resume", file=sys.stderr)
         raise SystemExit(128 + stopped.signum) from None
-    except KeyboardInterrupt:
-        print("rvaejax: interrupted", file=sys.stderr)
-        raise SystemExit(128 + signal.SIGINT) from None
-    if should_stop():  # asked to stop after the last moment at which it could
-        raise SystemExit(0)
+    except KeyboardInterrupt as stopped:
+        signum = stopped.args[0] if stopped.args else signal.SIGINT
+        print("rvaejax: interrupted; no file is half-written", file=sys.stderr)
+        raise SystemExit(128 + signum) from None
 
 
 if __name__ == "__main__":

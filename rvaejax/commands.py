@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +17,6 @@ from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
 Flat = tyro.conf.OmitArgPrefixes
-StopFlag = Callable[[], int]
 
 
 @dataclass(frozen=True)
@@ -37,14 +35,12 @@ class Demo:
     resume: bool = False
     """Go on with a demo that was interrupted."""
 
-    def execute(self, should_stop: StopFlag) -> None:
+    def execute(self) -> None:
         """Runs the demo and prints its scores."""
         from rvaejax.pipeline.demo import demo
 
         movie = MovieConfig(frames=self.frames, size_px=self.size_px)
-        scores = demo(
-            self.out, movie, self.options, overwrite=self.overwrite, resume=self.resume, should_stop=should_stop
-        )
+        scores = demo(self.out, movie, self.options, overwrite=self.overwrite, resume=self.resume)
         width = max(map(len, scores))
         print("\n".join(f"{name:<{width}}  {value:g}" for name, value in scores.items()))
         print(f"report: {self.out / 'report.html'}")
@@ -64,13 +60,11 @@ class Run:
     resume: bool = False
     """Go on with a run that was interrupted."""
 
-    def execute(self, should_stop: StopFlag) -> None:
+    def execute(self) -> None:
         """Runs the whole way and says where the report is."""
         from rvaejax.pipeline.run import run
 
-        results = run(
-            self.input, self.out, self.options, overwrite=self.overwrite, resume=self.resume, should_stop=should_stop
-        )
+        results = run(self.input, self.out, self.options, overwrite=self.overwrite, resume=self.resume)
         print(f"{len(results.atoms)} atoms in {len(results.movie)} frames, {len(results.subimages)} sub-images")
         if results.model.cut:
             total = results.model.steps + results.model.cut
@@ -99,7 +93,7 @@ class Simulate:
     overwrite: bool = False
     """Replace an existing file."""
 
-    def execute(self, should_stop: StopFlag) -> None:
+    def execute(self) -> None:
         """Simulates and writes."""
         from rvaejax.pipeline.simulated import write_images, write_movie
 
@@ -126,7 +120,7 @@ class Segment:
     overwrite: bool = False
     """Replace earlier results."""
 
-    def execute(self, should_stop: StopFlag) -> None:
+    def execute(self) -> None:
         """Segments, finds atoms, writes both."""
         from rvaejax.pipeline.stages import segment_file
 
@@ -155,7 +149,7 @@ class Train:
     resume: bool = False
     """Go on with a training that was interrupted."""
 
-    def execute(self, should_stop: StopFlag) -> None:
+    def execute(self) -> None:
         """Trains and saves."""
         from rvaejax.pipeline.stages import train_file
 
@@ -168,7 +162,6 @@ class Train:
             seed=self.seed,
             overwrite=self.overwrite,
             resume=self.resume,
-            should_stop=should_stop,
         )
         cut = f", {model.cut} cut by --max-seconds" if model.cut else ""
         print(f"{model.steps} steps{cut}: {self.out}")
@@ -187,7 +180,7 @@ class Encode:
     overwrite: bool = False
     """Replace an existing file."""
 
-    def execute(self, should_stop: StopFlag) -> None:
+    def execute(self) -> None:
         """Encodes and writes."""
         from rvaejax.pipeline.stages import encode_file
 
@@ -202,7 +195,7 @@ class Report:
     folder: Input
     """Folder of a run."""
 
-    def execute(self, should_stop: StopFlag) -> None:
+    def execute(self) -> None:
         """Draws and writes."""
         from rvaejax.pipeline.run import report
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from rvaejax.pipeline.run import Results, analyse
 from rvaejax.pipeline.simulated import save_simulated
 from rvaejax.simulate.config import MovieConfig
 from rvaejax.simulate.movie import simulate_movie
+from rvaejax.training.interrupt import StopFlag
 
 SECTION = "against the truth"
 
@@ -26,7 +26,7 @@ def demo(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    should_stop: Callable[[], int] = lambda: 0,
+    should_stop: StopFlag | None = None,
 ) -> dict[str, float]:
     """Simulates a Si-graphene movie, runs everything on it, and returns the scores against the truth.
 
@@ -36,7 +36,7 @@ def demo(
         config: options of the run.
         overwrite: replace an earlier demo.
         resume: go on with an interrupted one.
-        should_stop: the number of a signal that asked to stop, or 0.
+        should_stop: asked between pieces of the training; by default SIGINT and SIGTERM are listened to.
 
     Raises:
         OutputExistsError: the folder exists.

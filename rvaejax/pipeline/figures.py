@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from rvaejax.analysis.manifold import latent_manifold
 from rvaejax.io.latents import read_latents_h5
@@ -24,6 +26,7 @@ from rvaejax.plotting import (
 from rvaejax.plotting import (
     latent_manifold as draw_manifold,
 )
+from rvaejax.progress import progress
 from rvaejax.report.contents import read_metrics
 from rvaejax.rvae.storage import load_model
 
@@ -32,26 +35,29 @@ KEPT_FRAMES = "frames.npz"  # first, middle and last frame, so that a report can
 
 def draw_figures(folder: Path) -> None:
     """Writes `figures/*.png`."""
+    for name, figure in progress(figures(folder), desc="drawing", unit="figures"):
+        save_figure(figure, folder / "figures" / f"{name}.png")
+
+
+def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
+    """Name and figure, one after the other."""
     atoms = read_atoms(folder / "atoms.csv")
     rows = read_latents_h5(folder / "latents.h5")
-    maps, model = read_maps(folder / "maps.h5"), load_model(folder)
+    maps, model, latents = read_maps(folder / "maps.h5"), load_model(folder), rows.latents
     with np.load(folder / KEPT_FRAMES, allow_pickle=False) as kept:
         frames, index, seconds = kept["frames"], kept["index"], float(kept["frame_time_s"])
     frame_time = seconds if np.isfinite(seconds) else None
-    figures = folder / "figures"
     for frame, t in zip(frames, index, strict=True):
         suffix = f"_frame{t}" if len(index) > 1 else ""
-        save_figure(frame_overview(frame, atoms, int(t)), figures / f"frame_overview{suffix}.png")
+        yield f"frame_overview{suffix}", frame_overview(frame, atoms, int(t))
         drawn = probability_maps(maps.probabilities[int(t)], maps.species, maps.pixel_size_nm)
-        save_figure(drawn, figures / f"probability_maps{suffix}.png")
-    latents = rows.latents
+        yield f"probability_maps{suffix}", drawn
     manifold = latent_manifold(model, latents)
-    drawn = draw_manifold(manifold.images, manifold.extent, channels=model.channels)
-    save_figure(drawn, figures / "latent_manifold.png")
-    spaced = real_space_maps(atoms, latents, tuple(int(t) for t in index), rows=rows.atom, size=maps.input_size)
-    save_figure(spaced, figures / "real_space_maps.png")
-    save_figure(angle_histogram(latents), figures / "angle_histogram.png")
-    save_figure(angle_over_time(latents, rows.frame, frame_time_s=frame_time), figures / "angle_over_time.png")
-    save_figure(content_over_time(latents, rows.frame, frame_time), figures / "content_over_time.png")
-    save_figure(atom_counts(atoms, len(maps), frame_time), figures / "atom_counts.png")
-    save_figure(losses(read_metrics(folder / "metrics.jsonl")), figures / "losses.png")
+    yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels)
+    shown = tuple(int(t) for t in index)
+    yield "real_space_maps", real_space_maps(atoms, latents, shown, rows=rows.atom, size=maps.input_size)
+    yield "angle_histogram", angle_histogram(latents)
+    yield "angle_over_time", angle_over_time(latents, rows.frame, frame_time_s=frame_time)
+    yield "content_over_time", content_over_time(latents, rows.frame, frame_time)
+    yield "atom_counts", atom_counts(atoms, len(maps), frame_time)
+    yield "losses", losses(read_metrics(folder / "metrics.jsonl"))

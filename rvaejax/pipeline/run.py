@@ -35,6 +35,7 @@ from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import save_model
 from rvaejax.segmentation.predict import segment
+from rvaejax.training.interrupt import StopFlag, catch_signals
 from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def run(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    should_stop: Callable[[], int] = lambda: 0,
+    should_stop: StopFlag | None = None,
 ) -> Results:
     """Analyses a movie or image file into the folder `out`.
 
@@ -86,7 +87,7 @@ def run(
         config: options.
         overwrite: replace the results of an earlier run.
         resume: go on with a run that was interrupted; its options must be the same but for the time budget.
-        should_stop: the number of a signal that asked to stop, or 0.
+        should_stop: asked between pieces of the training; by default SIGINT and SIGTERM are listened to.
 
     Raises:
         InputError: the input cannot be analysed, or the output exists; nothing was written.
@@ -104,7 +105,7 @@ def analyse(
     *,
     overwrite: bool = False,
     resume: bool = False,
-    should_stop: Callable[[], int] = lambda: 0,
+    should_stop: StopFlag | None = None,
     summarise: Callable[[Results], Mapping[str, Any]] = lambda results: {},
 ) -> Results:
     """The same for a movie at hand; `summarise` may add sections to the run's summary."""
@@ -193,21 +194,22 @@ def _train(
     config: RunConfig,
     watch: Stopwatch,
     resume: bool,
-    should_stop: Callable[[], int],
+    should_stop: StopFlag | None,
 ) -> TrainedRVAE:
     rest = max(AFTERWARDS * config.max_seconds, AFTERWARDS_S) + ENCODE_S * len(subimages)
     left = config.max_seconds - rest - (time.monotonic() - watch.began)
-    model = train(
-        subimages,
-        preset=config.preset,
-        seed=config.seed,
-        steps=config.steps,
-        max_seconds=max(left, 1.0),
-        checkpoint_dir=folder / "checkpoints",
-        resume=resume,
-        metrics_path=folder / "metrics.jsonl",
-        should_stop=should_stop,
-    )
+    with catch_signals() as signalled:
+        model = train(
+            subimages,
+            preset=config.preset,
+            seed=config.seed,
+            steps=config.steps,
+            max_seconds=max(left, 1.0),
+            checkpoint_dir=folder / "checkpoints",
+            resume=resume,
+            metrics_path=folder / "metrics.jsonl",
+            should_stop=should_stop or signalled,
+        )
     save_model(model, folder)
     return model
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from rvaejax.atoms.config import LocalisationConfig
@@ -25,6 +24,7 @@ from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import load_model, save_model
 from rvaejax.segmentation.predict import segment
+from rvaejax.training.interrupt import catch_signals
 from rvaejax.types import Atoms, Latents
 
 _PROCESS_START = time.monotonic()  # when the stages were imported: the start of the interpreter is a fraction before
@@ -57,7 +57,6 @@ def train_file(
     seed: int,
     overwrite: bool,
     resume: bool,
-    should_stop: Callable[[], int],
 ) -> TrainedRVAE:
     """A trained rVAE in a folder; labels and truth in the input file are never looked at."""
     preset_config(preset)
@@ -71,18 +70,19 @@ def train_file(
     subimages = read_subimages(source)
     check_training_set(subimages)
     folder = prepare_output(out, overwrite, resume)
-    model = train(
-        subimages,
-        preset=preset,
-        seed=seed,
-        steps=steps,
-        max_seconds=max_seconds,
-        started=_PROCESS_START,
-        checkpoint_dir=folder / "checkpoints",
-        resume=resume,
-        metrics_path=folder / "metrics.jsonl",
-        should_stop=should_stop,
-    )
+    with catch_signals() as should_stop:
+        model = train(
+            subimages,
+            preset=preset,
+            seed=seed,
+            steps=steps,
+            max_seconds=max_seconds,
+            started=_PROCESS_START,
+            checkpoint_dir=folder / "checkpoints",
+            resume=resume,
+            metrics_path=folder / "metrics.jsonl",
+            should_stop=should_stop,
+        )
     save_model(model, folder)
     return model
 

@@ -52,7 +52,7 @@ class SheetConfig:
     strain: float = 0.015
     scale_jitter: float = 0.1
     displacement_nm: float = 0.004
-    empty_probability: float = 0.02
+    empty_probability: float = 0.12
     relaxation_steps: int = 24
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from rvaejax.errors import ConfigError
+from rvaejax.progress import progress
 from rvaejax.simulate.config import COVALENT_RADIUS_NM, SPECIES, MovieConfig
 from rvaejax.simulate.dataset import expose
 from rvaejax.simulate.degrade import amorphous, smooth_field
@@ -158,7 +159,7 @@ def simulate_movie(config: MovieConfig, *, key: PRNGKeyArray) -> SimulatedMovie:
         return expose(clean, imaging, key=key, extra=dirt)
 
     frames, truths = [], []
-    for t in range(config.frames):
+    for t in progress(range(config.frames), desc="simulating"):
         if t:
             sheet = _advance(config, sheet, holes, t, rng)
         sheet = _relaxed(sheet)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -23,31 +24,28 @@ class Interrupted(Exception):
         self.step = step
 
 
-class StopFlag:
-    """Called, it gives the number of the signal that came, or 0."""
-
-    def __init__(self) -> None:
-        self.signum = 0
-
-    def __call__(self) -> int:
-        """Number of the signal that came, or 0."""
-        return self.signum
+StopFlag = Callable[[], int]
+"""Called, it gives the number of the signal that came, or 0."""
 
 
 @contextmanager
 def catch_signals(*signals: int) -> Iterator[StopFlag]:
-    """A `StopFlag` that SIGINT and SIGTERM (or `signals`) raise; a second signal of the kind acts as usual."""
-    flag = StopFlag()
+    """A flag that SIGINT and SIGTERM (or `signals`) raise; a second signal of the kind acts as usual.
+
+    Outside the main thread, where Python lets nobody listen to signals, the flag stays 0.
+    """
+    came: list[int] = []
     previous: dict[int, Any] = {}
 
     def handler(signum: int, frame: FrameType | None) -> None:
-        flag.signum = signum
+        came.append(signum)
         signal.signal(signum, previous[signum])
 
-    for signum in signals or (signal.SIGINT, signal.SIGTERM):
-        previous[signum] = signal.signal(signum, handler)
+    if threading.current_thread() is threading.main_thread():
+        for signum in signals or (signal.SIGINT, signal.SIGTERM):
+            previous[signum] = signal.signal(signum, handler)
     try:
-        yield flag
+        yield lambda: came[0] if came else 0
     finally:
         for signum, old in previous.items():
             signal.signal(signum, old)

@@ -35,7 +35,21 @@ def _found(*frames):
 @pytest.mark.parametrize("angle", [0.0, 0.21, 0.5])
 @pytest.mark.parametrize("pixel_nm", [0.0078, 0.012, 0.0157, 0.023, 0.035])
 def test_the_pixel_size_of_simulated_graphene(pixel_nm, angle):
-    assert _found(_graphene(pixel_nm, angle)) == pytest.approx(pixel_nm, rel=0.025)
+    assert _found(_graphene(pixel_nm, angle)) == pytest.approx(pixel_nm, rel=0.003)
+
+
+@pytest.mark.parametrize("seed", [8, 26, 31, 39])
+def test_noise_inside_the_first_order_is_not_taken_for_it(seed):
+    """Many periods and little noise: chance peaks 30 degrees off, at 1 / sqrt 3 of the frequency, must not win."""
+    angle = np.random.default_rng(seed).uniform(0, np.pi / 3)
+    assert _found(_graphene(0.035, angle, seed, noise=0.3)) == pytest.approx(0.035, rel=0.003)
+
+
+def test_a_blurred_background_does_not_hide_the_first_order():
+    """Blobs of an uneven layer swamp the low frequencies, and narrow atoms make the second order strong."""
+    layer = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((SIDE, SIDE)), 6)
+    frame = _graphene(0.0157, 0.3, spot_nm=0.03) + 0.6 * layer / layer.std()
+    assert _found(frame) == pytest.approx(0.0157, rel=0.01)
 
 
 def test_the_spacing_is_that_of_the_first_order():
@@ -83,7 +97,8 @@ def test_amorphous_textures_have_no_lattice(grain_px):
 
 def test_a_square_lattice_is_not_graphene():
     y, x = np.indices((SIDE, SIDE))
-    assert _found(np.cos(2 * np.pi * x / 13.5) + np.cos(2 * np.pi * y / 13.5)) is None
+    squares = np.cos(2 * np.pi * x / 13.5) + np.cos(2 * np.pi * y / 13.5)
+    assert _found(squares + np.random.default_rng(0).standard_normal((SIDE, SIDE))) is None
 
 
 @pytest.fixture(scope="module")

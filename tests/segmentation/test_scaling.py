@@ -31,8 +31,8 @@ def test_one_hot_pixel_does_not_matter(image, value):
     assert abs(float(robust_scale(jnp.asarray(hot))[20, 30])) < 16  # and is itself compressed
 
 
-def test_half_an_image_of_contamination_leaves_the_contrast_of_the_rest(image):
+def test_a_bright_corner_leaves_the_contrast_of_the_rest(image):
     dirty = image.copy()
-    dirty[:8] += 200
-    clean, beside = (np.asarray(robust_scale(jnp.asarray(i)))[8:] for i in (image, dirty))
-    assert beside.std() > 0.3 * clean.std()
+    dirty[:16, :16] += 200
+    clean, beside = (np.asarray(robust_scale(jnp.asarray(i)))[16:] for i in (image, dirty))
+    assert beside.std() > 0.7 * clean.std()

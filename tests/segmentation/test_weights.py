@@ -60,7 +60,9 @@ def test_a_changed_byte_is_noticed(folder, tmp_path, place):
 
 def test_what_is_saved_is_what_is_loaded(tmp_path):
     config = SegmenterConfig(widths=(4, 6), steps=7)
-    params = network(config)[0](jax.random.key(0))
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(network(config)[0], jax.random.key(0))
+    params = jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape), shapes)
     save_segmenter(tmp_path, "mine", config, params, {"seed": 3})
     again, loaded = load_segmenter(tmp_path, "mine")
     assert again == config and json.loads((tmp_path / "mine.json").read_text())["seed"] == 3

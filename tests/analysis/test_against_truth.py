@@ -1,0 +1,72 @@
+"""A run that knew everything scores full marks, and one that knew nothing does not."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rvaejax.analysis.truth import against_truth
+from rvaejax.simulate.sheet import honeycomb
+from rvaejax.simulate.truth import Truth, local_truth
+from rvaejax.types import Atoms, Latents, SubImages
+
+SIZE, PX = (200, 200), 0.016
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """A sheet with vacancies, as one frame."""
+    centre = jnp.full(2, 1.6)
+    xy = np.asarray(honeycomb(jnp.float32(0.2), jnp.zeros(2), centre, 2.2), np.float64)
+    xy = xy[np.random.default_rng(0).random(len(xy)) > 0.06]
+    species = np.full(len(xy), "C")
+    coordination, orientation, kind = local_truth(xy, species)
+    shown = ((xy > 0) & (xy < 199 * PX)).all(1)
+    x, y = xy[shown].T / PX
+    n = shown.sum()
+    atoms = Atoms(np.zeros(n, int), x, y, species[shown], np.ones(n), np.ones(n), PX)
+    return Truth(atoms, np.arange(n), coordination[shown], orientation[shown], kind[shown])
+
+
+def _scores(truth, angle, content, *, error_px=0.0):
+    atoms = truth.atoms
+    moved = Atoms(atoms.frame, atoms.x + error_px, atoms.y, atoms.species, atoms.score, atoms.sd, PX)
+    n = len(atoms)
+    subimages = SubImages(
+        np.zeros((n, 8, 8, 1), np.float16), atoms.frame, atoms.x, atoms.y, atoms.species, np.arange(n), PX
+    )
+    latents = Latents(angle, np.zeros(n), np.zeros((n, 2)), content, np.zeros_like(content))
+    return against_truth(truth, moved, subimages, latents, size=SIZE)
+
+
+def test_perfect_latents_score_full_marks(truth):
+    """Whatever the decoder calls angle 0, and whichever of the three equal bonds it starts from."""
+    rng = np.random.default_rng(1)
+    n = len(truth.atoms)
+    angle = np.nan_to_num(truth.orientation) + 0.7 + rng.integers(0, 3, n) * 2 * np.pi / 3
+    spread = np.where(truth.kind == "bulk", 0.05, 1.0)  # what is rare is a defect
+    content = spread[:, None] * rng.standard_normal((n, 2)) + np.where(truth.kind == "bulk", 0, 2)[:, None]
+    scores = _scores(truth, angle, content, error_px=0.5)
+    assert scores["angle error, median [deg]"] < 0.01 and scores["angle concentration R"] == 1
+    assert scores["defects, AUC without labels"] > 0.97 and scores["defects, accuracy (balanced)"] > 0.97
+    assert scores["detection F1"] == 1
+    assert scores["position error [pm]"] == pytest.approx(500 * PX, abs=0.01)
+    assert scores["position error over stated"] == pytest.approx(0.5 / np.sqrt(2), abs=1e-3)
+
+
+def test_latents_of_chance_score_as_chance(truth):
+    rng = np.random.default_rng(2)
+    n = len(truth.atoms)
+    scores = _scores(truth, rng.uniform(-np.pi, np.pi, n), rng.standard_normal((n, 2)))
+    assert scores["angle error, median [deg]"] == pytest.approx(30, abs=6)
+    assert scores["angle concentration R"] < 0.15
+    assert scores["defects, AUC without labels"] == pytest.approx(0.5, abs=0.1)
+    assert scores["defects, accuracy (balanced)"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_sense_of_the_angle_matters(truth):
+    """Two grains would not fit under one offset if the angle turned the wrong way; the sublattices are two such."""
+    angle = np.nan_to_num(truth.orientation)
+    content = np.zeros((len(angle), 1)) + np.random.default_rng(3).standard_normal((len(angle), 1))
+    assert _scores(truth, angle, content)["angle concentration R"] == 1
+    spread = angle + 0.3 * np.random.default_rng(4).standard_normal(len(angle))
+    assert 0.3 < _scores(truth, spread, content)["angle concentration R"] == pytest.approx(np.exp(-0.5 * 0.81), abs=0.05)
