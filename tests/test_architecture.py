@@ -87,7 +87,9 @@ def test_neither_the_package_nor_its_command_line_nor_a_config_loads_jax():
     assert len(configs) >= 7
     modules = ["rvaejax", "rvaejax.cli", "rvaejax.types", "rvaejax.rvae.record", *configs]
     code = f"import importlib, sys\nfor m in {modules}:\n    importlib.import_module(m)\n"
-    code += "    bad = {'jax', 'jaxlib', 'flax', 'optax', 'matplotlib'} & set(sys.modules)\n    assert not bad, (m, bad)"
+    code += (
+        "    bad = {'jax', 'jaxlib', 'flax', 'optax', 'matplotlib'} & set(sys.modules)\n    assert not bad, (m, bad)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -28,8 +28,8 @@ def circular_mean(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:
 
 
 def circular_difference(
-    a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"], fold: int = 1
-) -> Float[np.ndarray, " n"]:
+    a: Float[np.ndarray, "..."] | float, b: Float[np.ndarray, "..."] | float, fold: int = 1
+) -> Float[np.ndarray, "..."]:
     """A - b modulo 2 pi / fold [rad], in (-pi / fold, pi / fold]."""
     return np.angle(np.exp(1j * fold * (np.asarray(a) - np.asarray(b)))) / fold
 

@@ -16,6 +16,10 @@ class LocalisationConfig:
         smoothing_nm: standard deviation of the smoothing before peaks are sought.
         separation_nm: two peaks nearer than this are one atom.
         threshold: an atom's least probability.
+        dopant_share: share of a blob's probability from which it is called by a species other than the first; more
+            than half, because dopants are rarer in specimens than in training images.
+        credible: a frame whose atoms have a lower median score than this shows no lattice but noise: at every dose
+            at which a lattice can be seen at all, most of its atoms are certain.
         floor_nm: least standard deviation of a position: what remains at any dose.
         blur_nm: by how much the shipped network widens a blob even where it is sure.
         spread_gain: standard deviation of a position per blob's width in excess of label and blur. These three are
@@ -26,6 +30,8 @@ class LocalisationConfig:
     smoothing_nm: float = 0.016
     separation_nm: float = 0.06
     threshold: float = 0.5
+    dopant_share: float = 0.6
+    credible: float = 0.75
     floor_nm: float = 0.006
     blur_nm: float = 0.012
     spread_gain: float = 0.45

@@ -101,7 +101,20 @@ def localise_frame(
     excess = np.maximum(variance - blob**2 - (config.blur_nm / pixel_size_nm) ** 2, 0)
     sd = np.sqrt(config.spread_gain**2 * excess + (config.floor_nm / pixel_size_nm) ** 2)
     keep = score >= config.threshold
-    return (xy + offset)[keep], per_species.argmax(1)[keep], score[keep], sd[keep]
+    return (xy + offset)[keep], species_of(per_species, config.dopant_share)[keep], score[keep], sd[keep]
+
+
+def species_of(weights: Float[np.ndarray, "n c"], dopant_share: float) -> Int[np.ndarray, " n"]:
+    """Species of each blob from its weight in each channel: the first unless another has at least `dopant_share`."""
+    best = weights.argmax(1)
+    share = weights.max(1) / np.maximum(weights.sum(1), 1e-12)
+    return np.where(share >= dopant_share, best, 0)
+
+
+def is_credible(score: Float[np.ndarray, " n"], least: float) -> bool:
+    """Whether a frame's atoms are a lattice rather than noise: their median score, of those above a half."""
+    sure = score[score >= 0.5]
+    return not len(sure) or bool(np.median(sure) >= least)
 
 
 def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms:
@@ -119,21 +132,33 @@ def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms
     if maps.atoms is not None:
         return maps.atoms
     config = config or LocalisationConfig()
-    sy, sx = maps.scale
-    symbols = np.asarray(maps.species)
-    rows = []
+    rows, noise = [], []
     for t in progress(range(len(maps)), desc="finding atoms"):
-        xy, species, score, sd = localise_frame(maps.probabilities[t], maps.pixel_size_nm, config)
-        # pixel centres at whole numbers on both grids
-        x, y = (xy[:, 0] + 0.5) * sx - 0.5, (xy[:, 1] + 0.5) * sy - 0.5
-        order = np.lexsort((x, y))
-        rows.append([np.full(len(x), t), x, y, symbols[species], score, sd * np.sqrt(sx * sy)])
-        rows[-1] = [column[order] for column in rows[-1]]
+        found = _frame_rows(maps, t, config)
+        if not is_credible(found[4], config.credible):
+            noise.append(t)
+            found = [column[:0] for column in found]
+        rows.append(found)
     frame, x, y, species, score, sd = (np.concatenate(column) for column in zip(*rows, strict=True))
     if not len(x):
         raise NoAtomsError(
             f"{maps.name}: no atoms found; check the pixel size ({maps.input_pixel_size_nm:.4g} nm) and that the "
             "image is atomically resolved"
         )
+    if noise:
+        log.warning(
+            "%s: %d of %d frames show nothing but noise, the first is %d", maps.name, len(noise), len(maps), noise[0]
+        )
     log.info("%s: %d atoms in %d frames", maps.name, len(x), len(maps))
     return Atoms(frame.astype(np.int64), x, y, species, score, sd, maps.input_pixel_size_nm)
+
+
+def _frame_rows(maps: Maps, t: int, config: LocalisationConfig) -> list[np.ndarray]:
+    """Columns of the atoms table for one frame, in px of the input frame, from top to bottom."""
+    sy, sx = maps.scale
+    xy, species, score, sd = localise_frame(maps.probabilities[t], maps.pixel_size_nm, config)
+    # pixel centres at whole numbers on both grids
+    x, y = (xy[:, 0] + 0.5) * sx - 0.5, (xy[:, 1] + 0.5) * sy - 0.5
+    columns = [np.full(len(x), t), x, y, np.asarray(maps.species)[species], score, sd * np.sqrt(sx * sy)]
+    order = np.lexsort((x, y))
+    return [column[order] for column in columns]

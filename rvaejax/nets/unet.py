@@ -41,7 +41,7 @@ class _Block(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w d"]:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 d"]:
         for stride in (self.stride, 1):
             x = nn.Conv(self.features, (3, 3), strides=stride, padding="SAME")(x)
             x = nn.swish(nn.RMSNorm()(x))

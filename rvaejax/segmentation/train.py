@@ -83,7 +83,7 @@ def train_segmenter(
     init, apply = network(config)
     tx = optimizer(config)
     key = jax.random.key(seed)
-    params = init(jax.random.fold_in(key, 0)) if start is None else jax.tree.map(jnp.asarray, start)
+    params = init(jax.random.fold_in(key, 0)) if start is None else jax.tree.map(jnp.array, start)
     state = SegmenterState(params, jax.tree.map(jnp.copy, params), tx.init(params))
 
     def loss_fn(params: Any, batch: Batch) -> Float[Array, ""]:
@@ -101,12 +101,12 @@ def train_segmenter(
         return SegmenterState(params, average, opt), loss
 
     step_fn = jax.jit(update, donate_argnums=0)
-    start, total, logged = time.monotonic(), 0.0, 0
+    began, total, logged = time.monotonic(), 0.0, 0
     for step in range(config.steps):
         state, loss = step_fn(state, make(jnp.asarray(step)))
         total += float(loss)
         if (step + 1) % log_every == 0 or step + 1 == config.steps:
             loss_mean = total / (step + 1 - logged)
-            log({"step": step + 1, "loss": loss_mean, "seconds": time.monotonic() - start}, state.average)
+            log({"step": step + 1, "loss": loss_mean, "seconds": time.monotonic() - began}, state.average)
             total, logged = 0.0, step + 1
     return state.average

@@ -69,4 +69,5 @@ def test_the_sense_of_the_angle_matters(truth):
     content = np.zeros((len(angle), 1)) + np.random.default_rng(3).standard_normal((len(angle), 1))
     assert _scores(truth, angle, content)["angle concentration R"] == 1
     spread = angle + 0.3 * np.random.default_rng(4).standard_normal(len(angle))
-    assert 0.3 < _scores(truth, spread, content)["angle concentration R"] == pytest.approx(np.exp(-0.5 * 0.81), abs=0.05)
+    expected = np.exp(-0.5 * (3 * 0.3) ** 2)
+    assert _scores(truth, spread, content)["angle concentration R"] == pytest.approx(expected, abs=0.05)

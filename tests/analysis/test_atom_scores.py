@@ -64,7 +64,14 @@ def _definition(truth, found, tolerance, border, size):
                 hits += 1
                 squares.append(((axy[i] - bxy[j]) ** 2).sum())
                 same += truth.species[a[i]] == found.species[b[j]]
-    return hits / max(n_found, 1), hits / max(n_true, 1), np.sqrt(np.mean(squares)), same / max(hits, 1), n_true, n_found
+    return (
+        hits / max(n_found, 1),
+        hits / max(n_true, 1),
+        np.sqrt(np.mean(squares)),
+        same / max(hits, 1),
+        n_true,
+        n_found,
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))

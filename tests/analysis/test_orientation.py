@@ -32,7 +32,9 @@ def test_the_mean_is_where_the_squared_distance_is_least(fold):
     for centre in rng.uniform(-period / 2, period / 2, 5):
         spread = rng.normal(0, 0.02, 400)
         angle = centre + spread + period * rng.integers(-3, 4, 400)
-        assert circular_difference(circular_mean(angle, fold), centre + spread.mean(), fold) == pytest.approx(0, abs=1e-4)
+        assert circular_difference(circular_mean(angle, fold), centre + spread.mean(), fold) == pytest.approx(
+            0, abs=1e-4
+        )
         assert concentration(angle, fold) == pytest.approx(np.exp(-0.5 * (fold * 0.02) ** 2), abs=2e-3)
 
 

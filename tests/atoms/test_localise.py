@@ -161,7 +161,9 @@ def _as_maps(probabilities, input_size, input_px):
     return Maps(probabilities, ("C", "Si"), px, input_size, input_px, name="film")
 
 
-@pytest.mark.parametrize(("input_size", "map_size"), [((96, 96), (96, 96)), ((120, 150), (96, 120)), ((60, 45), (96, 72))])
+@pytest.mark.parametrize(
+    ("input_size", "map_size"), [((96, 96), (96, 96)), ((120, 150), (96, 120)), ((60, 45), (96, 72))]
+)
 def test_positions_are_in_the_pixels_of_the_input(input_size, map_size):
     """Pixel centres at whole numbers on both grids: the corner of the image, at -1/2, is the same point."""
     scale = input_size[0] / map_size[0]

@@ -53,7 +53,7 @@ def test_a_batch_is_its_images(draw):
 
 def _record(config, clean, n=1):
     """`n` exposures; the numbers in the config are compiled in."""
-    exposed = jax.jit(jax.vmap(lambda key: expose(clean, config, key=key)), compiler_options=QUICK)
+    exposed = jax.jit(jax.vmap(lambda key: expose(jnp.asarray(clean), config, key=key)), compiler_options=QUICK)
     return np.asarray(exposed(jax.random.split(jax.random.key(0), n)))
 
 
