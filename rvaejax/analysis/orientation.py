@@ -29,7 +29,7 @@ def circular_mean(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:
 
 def circular_difference(
     a: Float[np.ndarray, "..."] | float, b: Float[np.ndarray, "..."] | float, fold: int = 1
-) -> Float[np.ndarray, "..."]:
+) -> Float[np.ndarray, "..."] | float:
     """A - b modulo 2 pi / fold [rad], in (-pi / fold, pi / fold]."""
     return np.angle(np.exp(1j * fold * (np.asarray(a) - np.asarray(b)))) / fold
 
