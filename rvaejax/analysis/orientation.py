@@ -29,9 +29,9 @@ def circular_mean(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:
 
 def circular_difference(
     a: Float[np.ndarray, "..."] | float, b: Float[np.ndarray, "..."] | float, fold: int = 1
-) -> Float[np.ndarray, "..."] | float:
+) -> Float[np.ndarray, "..."]:
     """A - b modulo 2 pi / fold [rad], in (-pi / fold, pi / fold]."""
-    return np.angle(np.exp(1j * fold * (np.asarray(a) - np.asarray(b)))) / fold
+    return np.asarray(np.angle(np.exp(1j * fold * (np.asarray(a) - np.asarray(b)))) / fold)
 
 
 def concentration(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:

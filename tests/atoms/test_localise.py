@@ -130,14 +130,31 @@ def test_the_stated_uncertainty_has_a_floor():
     assert sd * PX == pytest.approx([0.004], rel=1e-6)
 
 
-def test_species_is_the_channel_and_goes_by_the_greater_share():
+@pytest.mark.parametrize(("share", "expected"), [(0.3, 0), (0.55, 0), (0.65, 1), (1.0, 1)])
+def test_a_dopant_needs_more_than_half_of_the_blob(share, expected):
+    """Dopants are rare: a blob is of the first species until another has 60 % of it; an atom it is in any case."""
+    mixed = _maps([[40.0, 40.0]], [0], height=1 - share) + _maps([[40.0, 40.0]], [1], height=share)
+    _, species, score, _ = localise_frame(mixed, PX, CONFIG)
+    assert species.tolist() == [expected] and score == pytest.approx([1.0], abs=0.02)
+
+
+def test_a_frame_of_unsure_atoms_is_noise(caplog):
+    """At no dose is a lattice seen and yet most of its atoms doubted; the frame is left empty, and the log says so."""
+    sure, unsure = _maps(_lattice(0.1)), _maps(_lattice(0.1), height=0.65)
+    some = np.where(np.arange(96)[None, :, None] < 30, unsure, sure)  # a doubtful edge does not spoil a frame
+    atoms = find_atoms(_as_maps(np.stack([sure, unsure, some]), (96, 96), PX))
+    assert np.bincount(atoms.frame, minlength=3)[1] == 0
+    assert (atoms.frame == 0).sum() == (atoms.frame == 2).sum() == len(_lattice(0.1))
+    assert "film: 1 of 3 frames show nothing but noise, the first is 1" in caplog.text
+    with pytest.raises(NoAtomsError):
+        find_atoms(_as_maps(unsure[None], (96, 96), PX))
+
+
+def test_species_is_the_channel():
     xy = np.array([[20.0, 20.4], [50.2, 30.0], [70.1, 70.7]])
-    found, species, score, _ = localise_frame(_maps(xy, [0, 1, 0]), PX, CONFIG)
+    found, species, _, _ = localise_frame(_maps(xy, [0, 1, 0]), PX, CONFIG)
     row, _ = _pairs(xy, found)
     assert species[row].tolist() == [0, 1, 0]
-    mixed = _maps([[40.0, 40.0]], [0], height=0.4) + _maps([[40.0, 40.0]], [1], height=0.6)
-    _, species, score, _ = localise_frame(mixed, PX, CONFIG)
-    assert species.tolist() == [1] and score == pytest.approx([1.0], abs=0.02)  # an atom it is in any case
 
 
 def test_atoms_at_the_very_border_are_found():
