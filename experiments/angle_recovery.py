@@ -1,9 +1,9 @@
 """Who finds the angle: the default preset against the paper's, on the same sub-images and for the same time.
 
-Claim: on sub-images of a simulated sheet with two grains (four directions of bonds modulo 120 degrees), the paper's preset (a perceptron and a
-Gaussian prior of 0.1 rad around zero) leaves most of the angle unfound in the time in which the default preset (a
-polar encoder that is equivariant by construction, a uniform prior on the circle, a learned likelihood variance) finds
-all of it.
+Claim: on sub-images of a simulated sheet with two grains (four directions of bonds modulo 120 degrees), the paper's
+preset (a perceptron, a Gaussian prior of 0.1 rad around zero) leaves the angle unfound in the time in which the default
+preset (a polar encoder that is equivariant by construction, a uniform prior on the circle, a learned likelihood
+variance) finds all of it.
 
 Command:    python experiments/angle_recovery.py --out runs/angle_recovery
 Wall time:  2 minutes on 2 CPU cores

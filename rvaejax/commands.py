@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -151,6 +152,7 @@ class Train:
 
     def execute(self) -> None:
         """Trains and saves."""
+        started = time.monotonic()  # before JAX is imported, which counts
         from rvaejax.pipeline.stages import train_file
 
         model = train_file(
@@ -162,6 +164,7 @@ class Train:
             seed=self.seed,
             overwrite=self.overwrite,
             resume=self.resume,
+            started=started,
         )
         cut = f", {model.cut} cut by --max-seconds" if model.cut else ""
         print(f"{model.steps} steps{cut}: {self.out}")

@@ -1,9 +1,11 @@
 """What every test shares. Warnings are errors, through pyproject.toml."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import jaxtyping
 import pytest
 
 # a shape that is extended without a word is how most silent mistakes with arrays begin
@@ -18,3 +20,11 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("RVAEJAX_TEST_DATA is not set: it names the folder of real data")
     return Path(folder)
+
+
+@pytest.fixture
+def untyped() -> Iterator[None]:
+    """Without the run-time type checker, which would refuse a wrong type before the package's own checks do."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -234,6 +234,9 @@ def test_an_interrupted_training_resumes_to_the_same_weights(name, code, tmp_pat
     assert "--resume" in error
     done = json.loads(metrics.read_text().splitlines()[-1])["step"]
     assert 0 < done < 600
+    other = [*command, "--out", str(tmp_path / "cut"), "--resume", "--preset", "paper"]
+    refused = subprocess.run(other, capture_output=True, text=True)
+    assert refused.returncode == 2 and "preset" in refused.stderr
     subprocess.run([*command, "--out", str(tmp_path / "cut"), "--resume"], check=True, capture_output=True)
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
     cut, whole = (jax.tree.leaves(load_model(tmp_path / run).params) for run in ("cut", "whole"))

@@ -11,6 +11,17 @@ from rvaejax.errors import ConfigError
 from rvaejax.rvae.config import preset
 
 
+def check_training(preset_name: str, steps: int | None, max_seconds: float | None, seed: int) -> None:
+    """Raises `ConfigError` unless a training can have these options."""
+    preset(preset_name)
+    if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
+        raise ConfigError(f"--max-seconds must be positive, got {max_seconds:g}")
+    if steps is not None and steps < 1:
+        raise ConfigError(f"--steps must be at least 1, got {steps}")
+    if seed < 0:
+        raise ConfigError(f"--seed must not be negative, got {seed}")
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """Options of a run.
@@ -34,11 +45,5 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        preset(self.preset)
         WindowConfig(window_nm=self.window_nm, source=self.source)
-        if not (math.isfinite(self.max_seconds) and self.max_seconds > 0):
-            raise ConfigError(f"--max-seconds must be positive, got {self.max_seconds:g}")
-        if self.steps is not None and self.steps < 1:
-            raise ConfigError(f"--steps must be at least 1, got {self.steps}")
-        if self.seed < 0:
-            raise ConfigError(f"--seed must not be negative, got {self.seed}")
+        check_training(self.preset, self.steps, self.max_seconds, self.seed)

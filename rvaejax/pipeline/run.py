@@ -20,7 +20,7 @@ from rvaejax.analysis.orientation import orientation_peaks
 from rvaejax.atoms.localise import find_atoms
 from rvaejax.atoms.subimages import cut_subimages
 from rvaejax.config import to_dict
-from rvaejax.errors import ConfigError, MissingFileError
+from rvaejax.errors import MissingFileError
 from rvaejax.io.files import atomic_path, check_output, prepare_output, write_text
 from rvaejax.io.latents import write_latents_h5
 from rvaejax.io.maps import read_maps, write_maps
@@ -28,6 +28,7 @@ from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import read_atoms, write_atoms
 from rvaejax.pipeline.config import RunConfig
 from rvaejax.pipeline.figures import KEPT_FRAMES, draw_figures
+from rvaejax.pipeline.resume import was_begun
 from rvaejax.plotting.maps import three_frames
 from rvaejax.report import write_report
 from rvaejax.rvae.inference import encode
@@ -155,16 +156,8 @@ def _stored(out: Path, movie: Movie, config: RunConfig) -> tuple[Maps, Atoms] | 
     Raises:
         ConfigError: it was started with other options, or on another movie.
     """
-    path = out / "config.yaml"
-    if not path.is_file():
+    if not was_begun(out, _sections(movie, config)):
         return None
-    before = yaml.safe_load(path.read_text())
-    now = _sections(movie, config)
-    for section in ("run", "movie"):
-        for name, value in now[section].items():
-            was = before.get(section, {}).get(name)
-            if name != "max_seconds" and was != value:
-                raise ConfigError(f"{out}: was started with {name} {was}, not {value}; resume with the same options")
     return read_maps(out / "maps.h5"), read_atoms(out / "atoms.csv")
 
 

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rvaejax.io.files import atomic_path, check_output_file
@@ -43,7 +44,7 @@ def write_images(path: Path, config: MovieConfig, *, seed: int, overwrite: bool 
     for t in range(config.frames):
         made = jax.device_get(make(jax.random.fold_in(jax.random.key(seed), t)))
         images.append(made.image)
-        labels.append(class_labels(made.labels).astype(np.uint8))
+        labels.append(np.asarray(class_labels(jnp.asarray(made.labels)), np.uint8))
         atoms = np.flatnonzero(made.sheet.mask)
         xy, species = made.sheet.xy[atoms], np.asarray(SPECIES)[made.sheet.species[atoms]]
         rows.append(frame_truth(t, atoms, xy, species, config.size_px, config.pixel_size_nm))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import time
 from pathlib import Path
+
+import yaml
 
 from rvaejax.atoms.config import LocalisationConfig
 from rvaejax.atoms.localise import find_atoms
-from rvaejax.errors import ConfigError
-from rvaejax.io.files import check_output, check_output_file, prepare_output
+from rvaejax.io.files import check_output, check_output_file, prepare_output, write_text
 from rvaejax.io.latents import write_latents
 from rvaejax.io.maps import write_maps
 from rvaejax.io.movies import read_movie
 from rvaejax.io.subimages import read_subimages
 from rvaejax.io.tables import write_atoms
+from rvaejax.pipeline.config import check_training
+from rvaejax.pipeline.resume import was_begun
 from rvaejax.plotting import frame_overview, probability_maps, save_figure
 from rvaejax.plotting.maps import three_frames
-from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
 from rvaejax.rvae.model import train
@@ -26,8 +26,6 @@ from rvaejax.rvae.storage import load_model, save_model
 from rvaejax.segmentation.predict import segment
 from rvaejax.training.interrupt import catch_signals
 from rvaejax.types import Atoms, Latents
-
-_PROCESS_START = time.monotonic()  # when the stages were imported: the start of the interpreter is a fraction before
 
 
 def segment_file(source: Path, out: Path, *, px_nm: float | None, threshold: float, overwrite: bool) -> Atoms:
@@ -57,19 +55,21 @@ def train_file(
     seed: int,
     overwrite: bool,
     resume: bool,
+    started: float,
 ) -> TrainedRVAE:
-    """A trained rVAE in a folder; labels and truth in the input file are never looked at."""
-    preset_config(preset)
-    if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
-        raise ConfigError(f"--max-seconds must be positive, got {max_seconds:g}")
-    if steps is not None and steps < 1:
-        raise ConfigError(f"--steps must be at least 1, got {steps}")
-    if seed < 0:
-        raise ConfigError(f"--seed must not be negative, got {seed}")
+    """A trained rVAE in a folder; labels and truth in the input file are never looked at.
+
+    `started` is the `time.monotonic()` from which `max_seconds` counts.
+    """
+    check_training(preset, steps, max_seconds, seed)
     check_output(out, overwrite, resume)
     subimages = read_subimages(source)
     check_training_set(subimages)
+    sections = {"train": {"preset": preset, "seed": seed, "steps": steps, "images": list(subimages.images.shape)}}
+    if resume:
+        was_begun(out, sections)
     folder = prepare_output(out, overwrite, resume)
+    write_text(folder / "config.yaml", yaml.safe_dump(sections, sort_keys=False))
     with catch_signals() as should_stop:
         model = train(
             subimages,
@@ -77,7 +77,7 @@ def train_file(
             seed=seed,
             steps=steps,
             max_seconds=max_seconds,
-            started=_PROCESS_START,
+            started=started,
             checkpoint_dir=folder / "checkpoints",
             resume=resume,
             metrics_path=folder / "metrics.jsonl",

@@ -56,7 +56,7 @@ def elbo(terms: ElboTerms) -> Float[Array, "..."]:
     return terms.log_likelihood - terms.kl_angle - terms.kl_shift - terms.kl_content
 
 
-def temperature(config: RVAEConfig, step: Integer[Array, ""]) -> Float[Array, ""]:
+def temperature(config: RVAEConfig, step: Integer[Array, ""] | int) -> Float[Array, ""]:
     """Divisor of the log-likelihood: falls to 1 by equal factors (deterministic annealing, Ueda and Nakano 1998)."""
     left = jnp.clip(1 - step / max(1, config.anneal_steps), 0.0, 1.0)
     return config.temperature**left
@@ -110,7 +110,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         keys = jax.random.split(key, len(images))
         return jax.vmap(one, in_axes=(None, 0, 0, None, 0))(params, q, x, points, keys)
 
-    def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""], *, key: Key[Array, ""]):
+    def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
         # The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
         count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))

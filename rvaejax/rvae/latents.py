@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Integer, Key
 
 from rvaejax.nets.encoders import Circular, Normal
 from rvaejax.rvae.config import AnglePrior, Encoder, PolarEncoder, UniformAngle
@@ -90,7 +90,7 @@ def _circular_family(prior: AnglePrior, k: int, draws: int) -> AngleFamily:
 
 def _sum_and_sample(
     logits: Float[Array, " k"], draws: int, *, key: Key[Array, ""]
-) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+) -> tuple[Integer[Array, " m"], Float[Array, " m"]]:
     """The likeliest bins and one draw from the rest, with weights (Liu et al. 2019, arXiv:1810.04777).
 
     The drawn bin stands for all the rest; its weight carries the score function's gradient, and because the weights

@@ -84,6 +84,6 @@ def test_summary_turns_with_the_orientation_across_the_wrap(start):
 
 def test_wrap_keeps_pi_and_not_minus_pi():
     angles = np.array([np.pi, -np.pi, 3.5, -3.5, 0.0])
-    wrapped = np.asarray(latents.wrap(angles))
+    wrapped = np.asarray(latents.wrap(jnp.asarray(angles)))
     assert np.allclose(np.exp(1j * wrapped), np.exp(1j * angles))
     assert (wrapped > -np.pi).all() and (wrapped <= np.pi).all()

@@ -212,7 +212,7 @@ def _with_nan():
         (_images() * 1j, "expected real numbers"),
     ],
 )
-def test_images_that_cannot_be_trained_on_are_refused_in_one_line(images, message):
+def test_images_that_cannot_be_trained_on_are_refused_in_one_line(images, message, untyped):
     with pytest.raises(ImageError, match=message) as error:
         train(_record(images), config=BRIEF)
     assert "\n" not in str(error.value)

@@ -141,7 +141,7 @@ def test_the_cosine_schedule_rises_then_ends_at_a_hundredth():
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"learning_rate": -1.0}, {"holdout": 1.0}, {"schedule": "linear"}])
-def test_options_that_make_no_sense_are_refused(wrong):
+def test_options_that_make_no_sense_are_refused(wrong, untyped):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         TrainingConfig(**wrong)
 
