@@ -32,10 +32,14 @@ _HOME = {
     "find_atoms": "rvaejax.atoms.localise",
     "load_model": "rvaejax.rvae.storage",
     "read_movie": "rvaejax.io.movies",
+    "read_subimages": "rvaejax.io.subimages",
     "save_model": "rvaejax.rvae.storage",
     "segment": "rvaejax.segmentation.predict",
     "simulate_movie": "rvaejax.simulate.movie",
     "train": "rvaejax.rvae.model",
+    "write_atoms": "rvaejax.io.tables",
+    "write_latents": "rvaejax.io.latents",
+    "write_subimages": "rvaejax.io.subimages",
 }
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 
@@ -43,7 +47,11 @@ if TYPE_CHECKING:
     from rvaejax.atoms.localise import find_atoms as find_atoms
     from rvaejax.atoms.subimages import cut_subimages as cut_subimages
     from rvaejax.errors import InputError as InputError
+    from rvaejax.io.latents import write_latents as write_latents
     from rvaejax.io.movies import read_movie as read_movie
+    from rvaejax.io.subimages import read_subimages as read_subimages
+    from rvaejax.io.subimages import write_subimages as write_subimages
+    from rvaejax.io.tables import write_atoms as write_atoms
     from rvaejax.rvae.inference import decode as decode
     from rvaejax.rvae.inference import encode as encode
     from rvaejax.rvae.model import train as train

@@ -22,7 +22,7 @@ from rvaejax.commands import COMMANDS
 from rvaejax.errors import InputError
 
 BAD_INPUT = 2
-_FRAME = re.compile(r"[\u2500-\u257f]+")  # the box that tyro draws around its messages
+_FRAME = re.compile(r"[\u2500-\u257f]+|-{4,}|^\s*[+|]|[+|]\s*$")  # the box that tyro draws around its messages
 _HINTS = re.compile(r"(For full helptext|Argument helptext|Got errors|Full command).*")
 
 
@@ -54,22 +54,28 @@ def _fail(message: str) -> NoReturn:
     raise SystemExit(BAD_INPUT)
 
 
+def _mark_warnings(record: logging.LogRecord) -> bool:
+    if record.levelno >= logging.WARNING:
+        record.msg = f"warning: {record.msg}"
+    return True
+
+
 @contextlib.contextmanager
 def _logging() -> Iterator[None]:
-    """The package's log on standard output; standard error is for warnings, and for the one line that tells why."""
+    """The package's log on standard output; standard error is for the one line that tells why a command failed."""
     logger = logging.getLogger("rvaejax")
-    told, warned = logging.StreamHandler(sys.stdout), logging.StreamHandler(sys.stderr)
-    told.addFilter(lambda record: record.levelno < logging.WARNING)
-    warned.setLevel(logging.WARNING)
-    for handler in (told, warned):
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(_mark_warnings)
+    logger.addHandler(handler)
+    level = logger.level
     logger.setLevel(logging.INFO)
     logger.propagate = False  # other libraries give the root logger handlers of their own
     try:
         yield
     finally:
-        logger.handlers = [handler for handler in logger.handlers if handler not in (told, warned)]
+        logger.removeHandler(handler)
+        logger.setLevel(level)
         logger.propagate = True
 
 
@@ -105,7 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(128 + stopped.signum) from None
     except KeyboardInterrupt as stopped:
         signum = stopped.args[0] if stopped.args else signal.SIGINT
-        print("rvaejax: interrupted; no file is half-written", file=sys.stderr)
+        print(
+            "rvaejax: interrupted; no file is half-written; where the output folder exists, --resume goes on",
+            file=sys.stderr,
+        )
         raise SystemExit(128 + signum) from None
 
 

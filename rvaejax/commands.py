@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.pipeline.config import RunConfig
+from rvaejax.pipeline.config import RunConfig, check_seed
 from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
@@ -29,7 +29,7 @@ class Demo:
     frames: int = 8
     """Frames of the movie."""
     size_px: int = 256
-    """Side of a frame [px of 16 pm]."""
+    """Side of a frame [px; of 16 pm unless --px-nm says otherwise]."""
     options: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=lambda: RunConfig(max_seconds=200.0))
     overwrite: bool = False
     """Replace the results of an earlier demo."""
@@ -40,7 +40,8 @@ class Demo:
         """Runs the demo and prints its scores."""
         from rvaejax.pipeline.demo import demo
 
-        movie = MovieConfig(frames=self.frames, size_px=self.size_px)
+        px_nm = MovieConfig.pixel_size_nm if self.options.px_nm is None else self.options.px_nm
+        movie = MovieConfig(frames=self.frames, size_px=self.size_px, pixel_size_nm=px_nm)
         scores = demo(self.out, movie, self.options, overwrite=self.overwrite, resume=self.resume)
         width = max(map(len, scores))
         print("\n".join(f"{name:<{width}}  {value:g}" for name, value in scores.items()))
@@ -67,9 +68,6 @@ class Run:
 
         results = run(self.input, self.out, self.options, overwrite=self.overwrite, resume=self.resume)
         print(f"{len(results.atoms)} atoms in {len(results.movie)} frames, {len(results.subimages)} sub-images")
-        if results.model.cut:
-            total = results.model.steps + results.model.cut
-            print(f"training cut short by --max-seconds: {results.model.steps} of {total} steps")
         print(f"report: {self.out / 'report.html'}")
 
 
@@ -98,6 +96,7 @@ class Simulate:
         """Simulates and writes."""
         from rvaejax.pipeline.simulated import write_images, write_movie
 
+        check_seed(self.seed)
         if self.out.suffix != ".npz":
             raise ConfigError(f"--out {self.out}: simulated frames are written as .npz; give a name that ends so")
         config = MovieConfig(frames=self.frames, size_px=self.size_px, pixel_size_nm=self.px_nm, counts=self.counts)

@@ -21,6 +21,19 @@ def window_side(window_nm: float, pixel_size_nm: float) -> int:
     return max(2 * round(window_nm / pixel_size_nm / 2), 8)
 
 
+def check_window(window_nm: float, size: tuple[int, int], pixel_size_nm: float, name: str) -> None:
+    """A window fits into a frame of `size` px.
+
+    Raises:
+        ImageError: it does not.
+    """
+    if window_side(window_nm, pixel_size_nm) > min(size):
+        raise ImageError(
+            f"{name}: the image ({size[1] * pixel_size_nm:.3g} x {size[0] * pixel_size_nm:.3g} nm) is smaller than "
+            f"the window ({window_nm:g} nm); choose a smaller --window-nm"
+        )
+
+
 def inside(
     x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], side: int, shape: tuple[int, int]
 ) -> Bool[np.ndarray, " n"]:
@@ -74,11 +87,7 @@ def cut_subimages(
         frames, scale, px, channels = source.frames, (1.0, 1.0), atoms.pixel_size_nm, ("intensity",)
     side = window_side(config.window_nm, px)
     shape = int(frames.shape[1]), int(frames.shape[2])
-    if side > min(shape):
-        raise ImageError(
-            f"{source.name}: the image ({shape[1] * px:.3g} x {shape[0] * px:.3g} nm) is smaller than the window "
-            f"({window_nm:g} nm); choose a smaller --window-nm"
-        )
+    check_window(config.window_nm, shape, px, source.name)
     x, y = (atoms.x + 0.5) / scale[1] - 0.5, (atoms.y + 0.5) / scale[0] - 0.5
     wanted = np.isin(atoms.species, config.centres)
     rows = np.flatnonzero(wanted & inside(x, y, side, shape))

@@ -1,6 +1,13 @@
 """Files in (movies, coordinates, sub-images) and files out (atoms, latents, maps)."""
 
-from rvaejax.io.files import atomic_path, check_output, check_output_file, prepare_output, write_text
+from rvaejax.io.files import (
+    atomic_path,
+    check_output,
+    check_output_file,
+    check_source_survives,
+    prepare_output,
+    write_text,
+)
 from rvaejax.io.latents import (
     LatentRows,
     read_latents,
@@ -20,6 +27,7 @@ __all__ = [
     "check_frame",
     "check_output",
     "check_output_file",
+    "check_source_survives",
     "prepare_output",
     "read_atoms",
     "read_latents",

@@ -46,6 +46,24 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def _check_writable(target: Path) -> None:
+    """The nearest folder above `target` that exists can be written to."""
+    parent = next(folder for folder in target.absolute().parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise InputError(f"{target}: cannot be written, {parent} is not a folder to write to; give another name")
+
+
+def check_source_survives(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Writing to `target`, a file or a folder that may be emptied, does not destroy `source`.
+
+    Raises:
+        OutputExistsError: it is the source, or holds it.
+    """
+    read, written = Path(source).resolve(), Path(target).resolve()
+    if read == written or written in read.parents:
+        raise OutputExistsError(f"{target}: is or holds the input {source}; write somewhere else")
+
+
 def check_output(folder: str | os.PathLike[str], overwrite: bool = False, resume: bool = False) -> Path:
     """The folder to write to, if it may be written; changes nothing.
 
@@ -67,6 +85,7 @@ def check_output(folder: str | os.PathLike[str], overwrite: bool = False, resume
         raise OutputExistsError(f"{path}: exists and is not empty; add --overwrite, or give another folder")
     if _entries(path) and not (path / MARKER).is_file():
         raise OutputExistsError(f"{path}: was not made by rvaejax and is left alone; give another folder")
+    _check_writable(path / MARKER)
     return path
 
 
@@ -104,10 +123,5 @@ def check_output_file(path: str | os.PathLike[str], overwrite: bool = False) -> 
         raise OutputExistsError(f"{target}: is a folder; give the name of a file")
     if target.exists() and not overwrite:
         raise OutputExistsError(f"{target}: exists; add --overwrite, or give another name")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror or error}); give another name") from error
-    if not os.access(target.parent, os.W_OK):
-        raise InputError(f"{target}: its folder cannot be written to; give another name")
+    _check_writable(target)
     return target

@@ -11,6 +11,12 @@ from rvaejax.errors import ConfigError
 from rvaejax.rvae.config import preset
 
 
+def check_seed(seed: int) -> None:
+    """Raises `ConfigError` unless the number can seed every generator in use."""
+    if not 0 <= seed < 2**32:
+        raise ConfigError(f"--seed must lie between 0 and {2**32 - 1}, got {seed}")
+
+
 def check_training(preset_name: str, steps: int | None, max_seconds: float | None, seed: int) -> None:
     """Raises `ConfigError` unless a training can have these options."""
     preset(preset_name)
@@ -18,8 +24,7 @@ def check_training(preset_name: str, steps: int | None, max_seconds: float | Non
         raise ConfigError(f"--max-seconds must be positive, got {max_seconds:g}")
     if steps is not None and steps < 1:
         raise ConfigError(f"--steps must be at least 1, got {steps}")
-    if seed < 0:
-        raise ConfigError(f"--seed must not be negative, got {seed}")
+    check_seed(seed)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from rvaejax.analysis.manifold import latent_manifold
 from rvaejax.io.latents import read_latents_h5
 from rvaejax.io.maps import read_maps
+from rvaejax.io.metrics import read_metrics
 from rvaejax.io.tables import read_atoms
 from rvaejax.plotting import (
     angle_histogram,
@@ -27,7 +28,6 @@ from rvaejax.plotting import (
     latent_manifold as draw_manifold,
 )
 from rvaejax.progress import progress
-from rvaejax.report.contents import read_metrics
 from rvaejax.rvae.storage import load_model
 
 KEPT_FRAMES = "frames.npz"  # first, middle and last frame, so that a report can be drawn without the movie

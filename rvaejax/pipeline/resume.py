@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from rvaejax.errors import ConfigError
 
 FREE = ("max_seconds",)  # may differ: more time is what many resume for
+
+
+def fingerprint(arrays: Iterable[np.ndarray]) -> str:
+    """A short checksum of arrays, by which an interrupted command knows its input again."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def was_begun(folder: Path, sections: Mapping[str, Mapping[str, Any]]) -> bool:

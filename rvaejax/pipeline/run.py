@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,24 @@ import yaml
 
 from rvaejax.analysis.orientation import orientation_peaks
 from rvaejax.atoms.localise import find_atoms
-from rvaejax.atoms.subimages import cut_subimages
+from rvaejax.atoms.subimages import check_window, cut_subimages
 from rvaejax.config import to_dict
 from rvaejax.errors import MissingFileError
-from rvaejax.io.files import atomic_path, check_output, prepare_output, write_text
+from rvaejax.io.files import atomic_path, check_output, check_source_survives, prepare_output, write_text
 from rvaejax.io.latents import write_latents_h5
 from rvaejax.io.maps import read_maps, write_maps
 from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import read_atoms, write_atoms
 from rvaejax.pipeline.config import RunConfig
 from rvaejax.pipeline.figures import KEPT_FRAMES, draw_figures
-from rvaejax.pipeline.resume import was_begun
+from rvaejax.pipeline.resume import fingerprint, was_begun
 from rvaejax.plotting.maps import three_frames
 from rvaejax.report import write_report
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import save_model
-from rvaejax.segmentation.predict import segment
+from rvaejax.segmentation.predict import known_pixel_size, segment
 from rvaejax.training.interrupt import StopFlag, catch_signals
 from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
 
@@ -95,6 +95,7 @@ def run(
         Interrupted: `should_stop` said so; `resume` goes on.
     """
     check_output(out, overwrite, resume)
+    check_source_survives(source, out)
     movie = read_movie(source, pixel_size_nm=config.px_nm)
     return analyse(movie, out, config, overwrite=overwrite, resume=resume, should_stop=should_stop)
 
@@ -112,6 +113,9 @@ def analyse(
     """The same for a movie at hand; `summarise` may add sections to the run's summary."""
     watch = Stopwatch()
     check_output(out, overwrite, resume)
+    px, source = known_pixel_size(movie)
+    movie = replace(movie, pixel_size_nm=px, pixel_size_source=source)
+    check_window(config.window_nm, movie.size, px, movie.name)
     stored = _stored(out, movie, config) if resume else None
     maps, atoms = stored or _find(movie)
     watch.lap("segmentation and atoms")
@@ -128,6 +132,8 @@ def analyse(
     watch.lap("encoding")
     summary = {**summarise(results), **_summary(results, config, watch)}
     write_text(folder / "summary.json", json.dumps(summary, indent=2))
+    for note in summary["notes"]:
+        log.info("%s", note)
     report(folder)
     watch.lap("figures and report")
     return results
@@ -162,7 +168,9 @@ def _stored(out: Path, movie: Movie, config: RunConfig) -> tuple[Maps, Atoms] | 
 
 
 def _sections(movie: Movie, config: RunConfig) -> dict[str, Any]:
-    return {"run": to_dict(config), "movie": {"name": movie.name, "frames": len(movie), "size": list(movie.size)}}
+    ends = (np.asarray(movie.frames[t]) for t in sorted({0, len(movie) // 2, len(movie) - 1}))
+    known = {"frames": len(movie), "size": list(movie.size), "checksum": fingerprint(ends)}
+    return {"run": to_dict(config), "movie": {"name": movie.name, **known}}
 
 
 def _write_input(folder: Path, movie: Movie, maps: Maps, atoms: Atoms, config: RunConfig) -> None:
@@ -176,7 +184,7 @@ def _write_input(folder: Path, movie: Movie, maps: Maps, atoms: Atoms, config: R
     sections = _sections(movie, config)
     sections["movie"] |= {
         "pixel_size_nm": atoms.pixel_size_nm,
-        "pixel_size_source": movie.pixel_size_source or "lattice",
+        "pixel_size_source": movie.pixel_size_source,
     }
     write_text(folder / "config.yaml", yaml.safe_dump(sections, sort_keys=False))
 
@@ -225,7 +233,7 @@ def _summary(results: Results, config: RunConfig, watch: Stopwatch) -> dict[str,
             "frames": len(movie),
             "size [px]": f"{movie.size[1]} x {movie.size[0]}",
             "pixel size [nm]": atoms.pixel_size_nm,
-            "pixel size from": movie.pixel_size_source or "lattice",
+            "pixel size from": movie.pixel_size_source,
         },
         "atoms": {
             **{symbol: int((atoms.species == symbol).sum()) for symbol in np.unique(atoms.species)},

@@ -8,14 +8,15 @@ import yaml
 
 from rvaejax.atoms.config import LocalisationConfig
 from rvaejax.atoms.localise import find_atoms
-from rvaejax.io.files import check_output, check_output_file, prepare_output, write_text
+from rvaejax.errors import ConfigError
+from rvaejax.io.files import check_output, check_output_file, check_source_survives, prepare_output, write_text
 from rvaejax.io.latents import write_latents
 from rvaejax.io.maps import write_maps
 from rvaejax.io.movies import read_movie
 from rvaejax.io.subimages import read_subimages
 from rvaejax.io.tables import write_atoms
 from rvaejax.pipeline.config import check_training
-from rvaejax.pipeline.resume import was_begun
+from rvaejax.pipeline.resume import fingerprint, was_begun
 from rvaejax.plotting import frame_overview, probability_maps, save_figure
 from rvaejax.plotting.maps import three_frames
 from rvaejax.rvae.inference import encode
@@ -31,6 +32,7 @@ from rvaejax.types import Atoms, Latents
 def segment_file(source: Path, out: Path, *, px_nm: float | None, threshold: float, overwrite: bool) -> Atoms:
     """Probability maps, atoms and a picture of both into a folder."""
     check_output(out, overwrite)
+    check_source_survives(source, out)
     config = LocalisationConfig(threshold=threshold)
     movie = read_movie(source, pixel_size_nm=px_nm)
     maps = segment(movie)
@@ -63,9 +65,11 @@ def train_file(
     """
     check_training(preset, steps, max_seconds, seed)
     check_output(out, overwrite, resume)
+    check_source_survives(source, out)
     subimages = read_subimages(source)
     check_training_set(subimages)
-    sections = {"train": {"preset": preset, "seed": seed, "steps": steps, "images": list(subimages.images.shape)}}
+    known = {"images": list(subimages.images.shape), "checksum": fingerprint([subimages.images])}
+    sections = {"train": {"preset": preset, "seed": seed, "steps": steps, **known}}
     if resume:
         was_begun(out, sections)
     folder = prepare_output(out, overwrite, resume)
@@ -90,6 +94,9 @@ def train_file(
 def encode_file(run: Path, source: Path, out: Path, *, overwrite: bool) -> Latents:
     """Latents of a file of sub-images, written to a file."""
     check_output_file(out, overwrite)
+    check_source_survives(source, out)
+    if out.suffix != ".npz":
+        raise ConfigError(f"--out {out}: latents are written as .npz; give a name that ends so")
     latents = encode(load_model(run), read_subimages(source))
     write_latents(out, latents)
     return latents

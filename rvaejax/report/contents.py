@@ -13,6 +13,7 @@ import yaml
 
 from rvaejax.errors import FormatError, MissingFileError
 from rvaejax.io import read_atoms, read_latents_h5
+from rvaejax.io.metrics import read_metrics
 from rvaejax.io.raw import one_line
 from rvaejax.report.catalogue import FigureGroup, group_figures
 
@@ -90,19 +91,6 @@ def text(value: Any) -> str:
 def heading(name: str) -> str:
     """A name out of a file as a heading."""
     return name.replace("_", " ").strip()[:1].upper() + name.replace("_", " ").strip()[1:]
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl; a last line that was cut off by an interruption is left out."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
 
 
 def _config(path: Path) -> dict[str, Any] | None:

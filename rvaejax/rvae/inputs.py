@@ -65,9 +65,9 @@ def check_fits(model: TrainedRVAE, subimages: SubImages) -> None:
 
 
 def intensity_range(images: Shaped[np.ndarray, "n h w c"]) -> tuple[float, float]:
-    """(lo, hi) that scaling maps to 0 and 1: (0, 1) for data within it, else the 0.1 and 99.9 percentiles."""
+    """(lo, hi) that scaling maps to 0 and 1: (0, 1) for data that fill it, else the 0.1 and 99.9 percentiles."""
     lo, hi = float(images.min()), float(images.max())
-    if lo >= 0 and hi <= 1:
+    if lo >= 0 and 0.5 < hi <= 1:  # probabilities stay as they are; weak raw signals do not
         return 0.0, 1.0
     flat = images.reshape(-1)
     sample = flat[:: max(1, flat.size // _SAMPLE)].astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer, PyTree, Shaped
 
+from rvaejax.io.files import write_text
+from rvaejax.io.metrics import read_metrics
 from rvaejax.progress import progress
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
@@ -178,6 +180,4 @@ def _reporter(
 
 def _keep_before(path: Path, step: int) -> None:
     """Drops rows from `step` on: a resumed training writes them again."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    rows: list[Mapping[str, float]] = [json.loads(line) for line in lines]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows if row["step"] < step))
+    write_text(path, "".join(json.dumps(row) + "\n" for row in read_metrics(path) if row["step"] < step))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import yaml
 
 from rvaejax.config import from_dict, to_dict
 from rvaejax.errors import FormatError, MissingFileError
+from rvaejax.io.files import write_text
+from rvaejax.io.metrics import read_metrics
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.record import TrainedRVAE
@@ -34,9 +35,9 @@ def save_model(model: TrainedRVAE, run_dir: Path) -> None:
     facts = {name: getattr(model, name) for name in _FACTS}
     sections["rvae"] = to_dict(model.config)
     sections["model"] = {name: list(v) if isinstance(v, tuple) else v for name, v in facts.items()}
-    _write(path, yaml.safe_dump(sections, sort_keys=False))
+    write_text(path, yaml.safe_dump(sections, sort_keys=False))
     if not (run_dir / "metrics.jsonl").exists():
-        _write(run_dir / "metrics.jsonl", "".join(json.dumps(dict(row)) + "\n" for row in model.history))
+        write_text(run_dir / "metrics.jsonl", "".join(json.dumps(dict(row)) + "\n" for row in model.history))
 
 
 def load_model(run_dir: Path) -> TrainedRVAE:
@@ -59,13 +60,5 @@ def load_model(run_dir: Path) -> TrainedRVAE:
     config = from_dict(RVAEConfig, written)
     like = jax.eval_shape(lambda key: elbo.build(config, facts["image_shape"]).init(key=key), jax.random.key(0))
     params = checkpoints.restore(run_dir / "checkpoints", checkpoints.FINAL, like)
-    metrics = run_dir / "metrics.jsonl"
-    lines = metrics.read_text().splitlines() if metrics.is_file() else []
-    return TrainedRVAE(config=config, params=params, history=tuple(json.loads(line) for line in lines), **facts)
-
-
-def _write(path: Path, text: str) -> None:
-    """Under a temporary name, then renamed: complete or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    history = tuple(read_metrics(run_dir / "metrics.jsonl"))
+    return TrainedRVAE(config=config, params=params, history=history, **facts)

@@ -10,10 +10,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
+from rvaejax.io.raw import check_frame
 from rvaejax.types import Movie
 
 D_SPACING_NM = 0.213
 FRAMES = 8  # spectra averaged at most
+SMALLEST_PX = 32  # of a frame's side
 MIN_PERIODS = 6  # lattice periods that must fit into the field
 SIGNIFICANCE = 10.5  # of the weakest of three spots, in units of its ring's median power
 INNER_SIGNIFICANCE = 4.0  # the same where place and direction are known beforehand
@@ -109,8 +111,14 @@ def pixel_size_from_lattice(movie: Movie) -> float | None:
 
     Args:
         movie: its frames are read, at most `FRAMES` of them, evenly spaced; its own pixel size is not looked at.
+
+    Raises:
+        ImageError: a frame is constant or not finite.
     """
     chosen = np.unique(np.linspace(0, len(movie) - 1, min(FRAMES, len(movie))).astype(int))
-    power = np.mean([power_spectrum(np.asarray(movie.frames[int(i)])) for i in chosen], axis=0)
+    if min(movie.size) < SMALLEST_PX:
+        return None
+    frames = (check_frame(movie.frames[int(i)], movie.name, int(i)) for i in chosen)
+    power = np.mean([power_spectrum(frame) for frame in frames], axis=0)
     frequency = lattice_frequency(power)
     return None if frequency is None else D_SPACING_NM * frequency

@@ -28,6 +28,7 @@ from rvaejax.simulate.truth import local_truth
 
 ATOMS_PER_NM2 = 4 / (np.sqrt(3) * LATTICE_NM**2)
 ORIGIN = jnp.zeros(2)
+QUICK = {"xla_backend_optimization_level": 0}  # compiled in half the time
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +201,7 @@ def test_random_sheets_keep_their_fractions():
         field_nm=2.0, max_holes=0, boundary_probability=0.0, max_bond_rotations=0, relaxation_steps=2,
         vacancy_fraction=(0.1, 0.1), si_fraction=(0.02, 0.02), empty_probability=0.0, scale_jitter=0.0, strain=0.0,
     )  # fmt: skip
-    draw = jax.jit(jax.vmap(lambda key: graphene_sheet(config, key=key)))
+    draw = jax.jit(jax.vmap(lambda key: graphene_sheet(config, key=key)), compiler_options=QUICK)
     sheets = draw(jax.random.split(jax.random.key(0), 64))
     atoms = np.asarray(sheets.mask.sum(1)) / (ATOMS_PER_NM2 * (2.0 + 2 * MARGIN_NM) ** 2)
     full = atoms > 0.97  # half of the sheets have no vacancies
