@@ -241,3 +241,29 @@ def test_an_interrupted_training_resumes_to_the_same_weights(name, code, tmp_pat
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
     cut, whole = (jax.tree.leaves(load_model(tmp_path / run).params) for run in ("cut", "whole"))
     assert all(np.array_equal(a, b) for a, b in zip(cut, whole, strict=True))
+
+
+def test_output_never_overwrites_its_own_input(tmp_path, capsys):
+    small_subimages(tmp_path / "sub.npz")
+    run = tmp_path / "run"
+    main(["train", str(tmp_path / "sub.npz"), "--out", str(run), "--steps", "10"])
+    (tmp_path / "sub.npz").rename(run / "sub.npz")
+    before = (run / "sub.npz").read_bytes()
+    assert "holds the input" in fails(["train", run / "sub.npz", "--out", run, "--overwrite", "--steps", "10"], capsys)
+    fails(["encode", run, run / "sub.npz", "--out", run / "sub.npz", "--overwrite"], capsys)
+    assert (run / "sub.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["constant", "nan", "infinite"])
+def test_a_bad_image_whose_pixel_size_nobody_knows(name, tmp_path, capsys):
+    array, word = BAD_IMAGES[name]
+    np.save(tmp_path / "image.npy", array)
+    assert word in fails(["run", tmp_path / "image.npy", "--out", tmp_path / "out"], capsys)
+
+
+@pytest.mark.parametrize("seed", ["-1", "99999999999999999999"])
+def test_a_seed_that_no_generator_takes(seed, tmp_path, capsys):
+    small_subimages(tmp_path / "sub.npz")
+    assert "--seed" in fails(["train", tmp_path / "sub.npz", "--out", tmp_path / "out", f"--seed={seed}"], capsys)
+    assert "--seed" in fails(["simulate", "--out", tmp_path / "s.npz", f"--seed={seed}"], capsys)
+    assert not (tmp_path / "out").exists()

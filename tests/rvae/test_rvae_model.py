@@ -99,13 +99,13 @@ def test_decoding_the_latents_gives_back_the_images(trained, molecules):
 
 
 def test_decode_turns_counter_clockwise_shifts_in_pixels_and_draws_at_any_size(trained):
-    content = np.zeros((1, 2))
-    straight = decode(trained, [0.2], [[0, 0]], content)[0]
-    turned = decode(trained, [0.2 + np.pi / 2], [[0, 0]], content)[0]
+    content, angle, still = np.zeros((1, 2)), np.array([0.2]), np.zeros((1, 2))
+    straight = decode(trained, angle, still, content)[0]
+    turned = decode(trained, angle + np.pi / 2, still, content)[0]
     assert np.allclose(turned, np.rot90(straight), atol=1e-4)
-    moved = decode(trained, [0.2], [[2, -1]], content)[0]
+    moved = decode(trained, angle, np.array([[2.0, -1.0]]), content)[0]
     assert np.allclose(moved[:-1, 2:], straight[1:, :-2], atol=1e-4)
-    fine = decode(trained, [0.2], [[0, 0]], content, size=3 * SIZE)[0]
+    fine = decode(trained, angle, still, content, size=3 * SIZE)[0]
     assert np.allclose(fine[1::3, 1::3], straight, atol=1e-4)  # every third fine pixel lies on a coarse one
 
 
@@ -233,3 +233,12 @@ def test_any_dtype_trains_on_one_common_scale():
     assert intensity_range(hot)[1] < 201
     model = train(_record(_images(n=9, dtype=np.int64)), config=BRIEF, steps=5)  # fewer images than a batch
     assert model.steps == 5 and np.isfinite(model.history[-1]["loss"])
+
+
+def test_a_weak_raw_signal_is_scaled_and_probabilities_are_not():
+    from rvaejax.rvae.inputs import intensity_range
+
+    images = np.random.default_rng(0).random((40, 8, 8, 1))
+    assert intensity_range(images) == (0.0, 1.0)
+    low, high = intensity_range(1e-4 * images)
+    assert 0 <= low < 1e-6 and 0.9e-4 < high <= 1e-4
