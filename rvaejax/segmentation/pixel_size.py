@@ -118,7 +118,9 @@ def pixel_size_from_lattice(movie: Movie) -> float | None:
     chosen = np.unique(np.linspace(0, len(movie) - 1, min(FRAMES, len(movie))).astype(int))
     if min(movie.size) < SMALLEST_PX:
         return None
-    frames = (check_frame(movie.frames[int(i)], movie.name, int(i)) for i in chosen)
-    power = np.mean([power_spectrum(frame) for frame in frames], axis=0)
+    frames = ((int(i), np.asarray(movie.frames[int(i)])) for i in chosen)
+    if movie.atoms is None:  # drawn from a table of coordinates, a frame without atoms is black and no fault
+        frames = ((i, check_frame(frame, movie.name, i)) for i, frame in frames)
+    power = np.mean([power_spectrum(frame) for _, frame in frames], axis=0)
     frequency = lattice_frequency(power)
     return None if frequency is None else D_SPACING_NM * frequency
