@@ -13,7 +13,7 @@ ROOT = Path(rvaejax.__file__).parent
 LONGEST = 260  # lines
 LAYERS = (
     {"errors", "types", "config", "progress"},
-    {"io"},
+    {"io", "structure"},
     {"simulate", "nets"},
     {"training"},
     {"segmentation", "atoms", "rvae"},

@@ -17,6 +17,8 @@ from rvaejax.simulate.movie import SimulatedMovie, simulate_movie
 from rvaejax.simulate.truth import Truth, frame_truth, join_truth
 from rvaejax.types import Movie
 
+RINGS = (5, 6, 7, 8)  # sizes of rings that have a column of their own
+
 
 def truth_path(path: Path) -> Path:
     """Where the truth of a simulated file lies: beside it, `_truth.csv` for its suffix."""
@@ -79,6 +81,10 @@ def write_truth(path: Path, truth: Truth) -> Path:
         "coordination": truth.coordination,
         "orientation_rad": np.round(truth.orientation, 5),
         "kind": truth.kind,
+        "smallest_ring": truth.smallest_ring,
+        "largest_ring": truth.largest_ring,
+        **{f"rings_{size}": truth.rings[:, size] for size in RINGS},
+        "crystallinity": np.round(truth.crystallinity, 4),
     }
     with atomic_path(path) as temporary, open(temporary, "w", newline="") as handle:
         writer = csv.writer(handle)

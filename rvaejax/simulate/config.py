@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rvaejax.errors import ConfigError
+from rvaejax.simulate.dynamics.config import DynamicsConfig
 
 BOND_NM = 0.142  # C-C bond in graphene
 LATTICE_NM = 0.246  # lattice constant of graphene, bond * sqrt(3)
@@ -39,6 +40,8 @@ class SheetConfig:
         scale_jitter: the lattice is up to this much larger or smaller (wrong calibration).
         displacement_nm: random displacement of each atom (what springs do not know), standard deviation.
         empty_probability: chance that the image holds no atoms at all.
+        bank_share: share of a batch's sheets that are cut out of simulated sheets under the beam, where a bank of them
+            is given; the others are drawn by the options above.
         relaxation_steps: steps of the spring relaxation.
     """
 
@@ -53,6 +56,7 @@ class SheetConfig:
     scale_jitter: float = 0.1
     displacement_nm: float = 0.004
     empty_probability: float = 0.12
+    bank_share: float = 0.5
     relaxation_steps: int = 24
 
     def __post_init__(self) -> None:
@@ -70,6 +74,8 @@ class ImagingConfig:
     Attributes:
         size_px: side of the image.
         pixel_size_nm: its pixel.
+        multislice_share: chance that an atom's image is one of those computed by multislice for a microscope drawn at
+            random; else it is a core and a tail drawn from the ranges below, which cover more than physics does.
         core_nm: standard deviation of an atom's image (projected potential convolved with the probe's core).
         tail_nm, tail_weight: standard deviation and weight of the probe's tail.
         drag_nm: how far the specimen moves while an atom is scanned: two images this far apart are averaged.
@@ -90,6 +96,7 @@ class ImagingConfig:
 
     size_px: int = 128
     pixel_size_nm: float = 0.02
+    multislice_share: float = 0.7
     core_nm: Range = (0.036, 0.066)
     tail_nm: Range = (0.09, 0.25)
     tail_weight: Range = (0.0, 0.5)
@@ -119,33 +126,35 @@ class ImagingConfig:
 
 @dataclass(frozen=True)
 class MovieConfig:
-    """A sheet under the beam: holes grow, vacancies gather, Si drifts along the edges. First, simple version.
+    """A sheet under the beam: holes grow, vacancies gather into 5-7 chains, Si goes to the edges.
+
+    The defaults are a movie as long and as large as the published one: about 2,100 atoms falling to about 1,400.
 
     Attributes:
         frames: number of frames.
         size_px, pixel_size_nm: the frames.
         grain_angles: orientation of the two grains [rad].
-        hole_radius_nm: radius of the holes in the first frame; `hole_growth_nm`: growth per frame.
-        vacancies_per_frame: new vacancies in each frame.
-        bond_rotations_per_frame: new bond rotations in each frame.
-        si_atoms: number of Si atoms.
+        holes: holes seeded before the first frame; None: one for each 16 nm².
+        hole_radius_nm: their mean radius; at most a fifth of the field.
+        si_atoms: number of Si atoms; None: three for each 10 nm².
         counts: electrons per pixel at a C atom's peak.
         contamination: whether a corner is contaminated.
+        dynamics: what the beam does, and the dose of a frame.
     """
 
-    frames: int = 6
-    size_px: int = 256
-    pixel_size_nm: float = 0.016
-    grain_angles: tuple[float, float] = (0.12, 0.42)
-    hole_radius_nm: float = 0.35
-    hole_growth_nm: float = 0.06
-    vacancies_per_frame: int = 2
-    bond_rotations_per_frame: int = 1
-    si_atoms: int = 6
+    frames: int = 50
+    size_px: int = 512
+    pixel_size_nm: float = 0.0157
+    grain_angles: tuple[float, float] = (0.12, 0.28)
+    holes: int | None = None
+    hole_radius_nm: float = 0.7
+    si_atoms: int | None = None
     counts: float = 60.0
     contamination: bool = True
+    dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
     imaging: ImagingConfig = field(
         default_factory=lambda: ImagingConfig(
+            multislice_share=0.0,
             core_nm=(0.05, 0.05),
             tail_weight=(0.15, 0.15),
             tail_nm=(0.15, 0.15),
@@ -169,3 +178,12 @@ class MovieConfig:
             )
         if not 0.001 < self.pixel_size_nm < 0.05:
             raise ConfigError(f"pixel_size_nm must lie between 0.001 and 0.05 nm, got {self.pixel_size_nm}")
+        for name in ("holes", "si_atoms", "hole_radius_nm"):
+            value = getattr(self, name)
+            if value is not None and not value >= 0:
+                raise ConfigError(f"{name} must be 0 or more, got {value}")
+
+    @property
+    def field_nm(self) -> float:
+        """Side of a frame [nm]."""
+        return self.size_px * self.pixel_size_nm

@@ -9,9 +9,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rvaejax.simulate.bank import SheetBank, cut_sheet
 from rvaejax.simulate.config import ImagingConfig, Range, SheetConfig
 from rvaejax.simulate.degrade import blur, contamination, poisson, shift_rows, smooth_field
-from rvaejax.simulate.imaging import Probe, label_maps, render
+from rvaejax.simulate.imaging import (
+    AtomImage,
+    Probe,
+    atom_image,
+    label_maps,
+    multislice_profiles,
+    render_atoms,
+)
 from rvaejax.simulate.sheet import Sheet, graphene_sheet
 
 HIDDEN_ABOVE = 1.6  # contamination brighter than this many C peaks hides the atoms under it
@@ -62,39 +70,76 @@ def expose(
     return ((image - low) / span) ** gamma * span + low
 
 
+def _atom_image(config: ImagingConfig, *, key: PRNGKeyArray) -> AtomImage:
+    """An atom's image at random: one of the multislice table's, or a core and a tail."""
+    k = jax.random.split(key, 6)
+    probe = Probe(
+        _between(config.core_nm, key=k[0]), _between(config.tail_nm, key=k[1]), _between(config.tail_weight, key=k[2])
+    )
+    simple = atom_image(probe, _between(config.z_exponent, key=k[3]))
+    table = multislice_profiles()
+    row = jax.random.randint(k[4], (), 0, len(table.widths_nm))
+    fill = table.widths_nm.shape[1] - len(simple.widths_nm)
+    simple = AtomImage(
+        jnp.pad(simple.widths_nm, (0, fill), constant_values=1.0), jnp.pad(simple.heights, ((0, 0), (0, fill)))
+    )
+    multislice = AtomImage(jnp.asarray(table.widths_nm)[row], jnp.asarray(table.heights)[row])
+    use = jax.random.bernoulli(k[5], config.multislice_share)
+    return jax.tree.map(lambda a, b: jnp.where(use, a, b), multislice, simple)
+
+
 def labelled_image(sheet_config: SheetConfig, config: ImagingConfig, *, key: PRNGKeyArray) -> LabelledImage:
     """One random sheet, its image and its labels."""
-    k = jax.random.split(key, 12)
-    sheet = graphene_sheet(sheet_config, key=k[0])
-    probe = Probe(
-        _between(config.core_nm, key=k[1]), _between(config.tail_nm, key=k[2]), _between(config.tail_weight, key=k[3])
-    )
+    k_sheet, k_image = jax.random.split(key)
+    return imaged(graphene_sheet(sheet_config, key=k_sheet), config, key=k_image)
+
+
+def imaged(sheet: Sheet, config: ImagingConfig, *, key: PRNGKeyArray) -> LabelledImage:
+    """A sheet's image under a microscope drawn at random, and its labels."""
+    k = jax.random.split(key, 8)
     size, px = config.size_px, config.pixel_size_nm
-    amplitude = 1 + config.amplitude_sd * jax.random.normal(k[4], (len(sheet.mask),))
-    z_exponent = _between(config.z_exponent, key=k[5])
-    phi = jax.random.uniform(k[9], maxval=2 * jnp.pi)
-    drag = 0.5 * _between(config.drag_nm, key=k[10]) * jnp.stack([jnp.cos(phi), jnp.sin(phi)])
-    apart = [
-        render(
-            sheet._replace(xy=sheet.xy + offset[None]),
-            probe,
-            size_px=size,
-            pixel_size_nm=px,
-            z_exponent=z_exponent,
-            amplitude=amplitude,
-        )
-        for offset in (drag, -drag)
-    ]
-    here = jax.random.bernoulli(k[6], config.contamination_probability)
-    dirt = here * contamination((size, size), px, _between(config.contamination, key=k[11]), key=k[7])
+    phi = jax.random.uniform(k[0], maxval=2 * jnp.pi)
+    drag = 0.5 * _between(config.drag_nm, key=k[1]) * jnp.stack([jnp.cos(phi), jnp.sin(phi)])
+    clean = render_atoms(
+        sheet,
+        _atom_image(config, key=k[2]),
+        size_px=size,
+        pixel_size_nm=px,
+        amplitude=1 + config.amplitude_sd * jax.random.normal(k[3], (len(sheet.mask),)),
+        drag_nm=drag,
+    )
+    here = jax.random.bernoulli(k[4], config.contamination_probability)
+    dirt = here * contamination((size, size), px, _between(config.contamination, key=k[5]), key=k[6])
     at = jnp.clip(jnp.round(sheet.xy / px).astype(jnp.int32), 0, size - 1)
     visible = blur(dirt, 0.08 / px)[at[:, 1], at[:, 0]] < HIDDEN_ABOVE
     labels = label_maps(sheet, size_px=size, pixel_size_nm=px, label_nm=config.label_nm, visible=visible)
-    image = expose((apart[0] + apart[1]) / 2, config, key=k[8], extra=dirt)
+    image = expose(clean, config, key=k[7], extra=dirt)
     return LabelledImage(image, labels, sheet._replace(mask=sheet.mask & visible))
 
 
-def labelled_batch(n: int, sheet_config: SheetConfig, config: ImagingConfig, *, key: PRNGKeyArray) -> LabelledImage:
-    """`n` labelled images at once; every array has a leading axis of `n`."""
-    keys = jax.random.split(key, n)
-    return jax.vmap(lambda k: labelled_image(sheet_config, config, key=k))(keys)
+def labelled_batch(
+    n: int,
+    sheet_config: SheetConfig,
+    config: ImagingConfig,
+    *,
+    key: PRNGKeyArray,
+    bank: SheetBank | None = None,
+) -> LabelledImage:
+    """`n` labelled images at once; every array has a leading axis of `n`.
+
+    Args:
+        n: number of images.
+        sheet_config: what the sheets are drawn from.
+        config: what the images are drawn from.
+        key: the one source of randomness.
+        bank: sheets under the beam, of which `sheet_config.bank_share` of the images show pieces.
+    """
+    k_sheet, k_image = (jax.random.split(k, n) for k in jax.random.split(key))
+    cut = 0 if bank is None else round(sheet_config.bank_share * n)
+    parts = []
+    if bank is not None and cut:
+        parts.append(jax.vmap(lambda k: cut_sheet(bank, sheet_config, key=k))(k_sheet[:cut]))
+    if cut < n:
+        parts.append(jax.vmap(lambda k: graphene_sheet(sheet_config, key=k))(k_sheet[cut:]))
+    sheets = jax.tree.map(lambda *rows: jnp.concatenate(rows), *parts)
+    return jax.vmap(lambda sheet, k: imaged(sheet, config, key=k))(sheets, k_image)

@@ -1,20 +1,51 @@
 """Image formation: projected potential convolved with the probe, as sums of Gaussians; labels the same way.
 
 A Gaussian is separable, so the image of n atoms is two thin matrix products, exact at any sub-pixel position.
-Method: linear incoherent imaging (Kirkland, Advanced Computing in Electron Microscopy, chapter 3), with the probe as
-a core and a tail.
+Method: linear incoherent imaging (Kirkland, Advanced Computing in Electron Microscopy, chapter 3); an atom's image is
+taken from multislice calculations, or from a core and a tail.
 """
 
 from __future__ import annotations
 
+import functools
+from importlib import resources
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from rvaejax.simulate.config import SPECIES
 from rvaejax.simulate.sheet import Sheet
 
 ATOMIC_NUMBER = (6, 14)  # of SPECIES
+
+
+class AtomImage(NamedTuple):
+    """The image of an atom of each species: a sum of Gaussians whose widths the species share.
+
+    Attributes:
+        widths_nm: (k,) standard deviations, the narrowest first.
+        heights: (species, k), relative to the peak of the first species.
+    """
+
+    widths_nm: Float[Array, " k"]
+    heights: Float[Array, "species k"]
+
+
+class Profiles(NamedTuple):
+    """Images of an atom by multislice under microscopes drawn at random; one row each (see `AtomImage`)."""
+
+    widths_nm: Float[np.ndarray, "n k"]
+    heights: Float[np.ndarray, "n species k"]
+
+
+@functools.cache
+def multislice_profiles() -> Profiles:
+    """The table that `experiments/calibrate_imaging.py` computes, for the species of the training images."""
+    with resources.as_file(resources.files("rvaejax.simulate") / "profiles.npz") as path, np.load(path) as table:
+        rows = [list(table["elements"]).index(symbol) for symbol in SPECIES]
+        return Profiles(table["widths_nm"], table["heights"][:, rows])
 
 
 class Probe(NamedTuple):
@@ -36,6 +67,46 @@ def gaussians(
     gx = jnp.exp(-0.5 * ((columns[None, :] - xy[:, 0:1]) / sigma) ** 2)
     gy = jnp.exp(-0.5 * ((rows[None, :] - xy[:, 1:2]) / sigma) ** 2)
     return jnp.einsum("n,nh,nw->hw", height, gy, gx, optimize="optimal")
+
+
+def atom_image(probe: Probe, z_exponent: Float[Array, ""] | float) -> AtomImage:
+    """The image that a core and a tail give, its brightness growing as the atomic number to `z_exponent`."""
+    z = jnp.asarray(ATOMIC_NUMBER, jnp.float32)
+    weights = jnp.stack([1 - probe.tail_weight, probe.tail_weight])
+    return AtomImage(
+        jnp.stack([probe.core_nm, probe.tail_nm]), ((z / ATOMIC_NUMBER[0]) ** z_exponent)[:, None] * weights[None]
+    )
+
+
+def render_atoms(
+    sheet: Sheet,
+    atom: AtomImage,
+    *,
+    size_px: int,
+    pixel_size_nm: float,
+    amplitude: Float[Array, " n"] | float = 1.0,
+    drag_nm: Float[Array, " 2"] | None = None,
+) -> Float[Array, "size size"]:
+    """The sheet's noiseless image, in units of one atom's peak of the first species.
+
+    Args:
+        sheet: the atoms.
+        atom: their images.
+        size_px: side of the image [px].
+        pixel_size_nm: its pixel [nm].
+        amplitude: factor on each atom's intensity.
+        drag_nm: the narrow half of the Gaussians is drawn at this and at the opposite offset (x, y), and averaged:
+            elliptical spots, as a moving specimen or astigmatism makes them.
+    """
+    axis = pixel_centres(size_px, pixel_size_nm)
+    image = jnp.zeros((size_px, size_px))
+    for k in range(atom.widths_nm.shape[0]):
+        height = jnp.where(sheet.mask, atom.heights[sheet.species, k] * amplitude, 0.0)
+        dragged = drag_nm is not None and k < (atom.widths_nm.shape[0] + 1) // 2
+        places = [sheet.xy + drag_nm[None], sheet.xy - drag_nm[None]] if dragged else [sheet.xy]  # type: ignore[index]
+        for xy in places:
+            image = image + gaussians(xy, height / len(places), atom.widths_nm[k], axis, axis)
+    return image
 
 
 def pixel_centres(size_px: int, pixel_size_nm: float) -> Float[Array, " size"]:
@@ -62,12 +133,8 @@ def render(
         z_exponent: intensity grows as the atomic number to this power.
         amplitude: factor on each atom's intensity.
     """
-    z = jnp.asarray(ATOMIC_NUMBER, jnp.float32)[sheet.species]
-    height = jnp.where(sheet.mask, (z / ATOMIC_NUMBER[0]) ** z_exponent * amplitude, 0.0)
-    axis = pixel_centres(size_px, pixel_size_nm)
-    core = gaussians(sheet.xy, height, probe.core_nm, axis, axis)
-    tail = gaussians(sheet.xy, height, probe.tail_nm, axis, axis)
-    return (1 - probe.tail_weight) * core + probe.tail_weight * tail
+    atom = atom_image(probe, z_exponent)
+    return render_atoms(sheet, atom, size_px=size_px, pixel_size_nm=pixel_size_nm, amplitude=amplitude)
 
 
 def label_maps(

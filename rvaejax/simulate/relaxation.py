@@ -15,6 +15,11 @@ APART_NM = 0.235  # second neighbours of an open honeycomb are 0.246 nm apart; n
 NEIGHBOURS = 14  # kept per atom: 3 bonded, 6 second, and room for defects
 
 
+def squared_distances(xy: Float[Array, "n 2"]) -> Float[Array, "n n"]:
+    """Squared distance of every pair."""
+    return ((xy[:, None] - xy[None, :]) ** 2).sum(-1)
+
+
 def _forces(
     xy: Float[Array, "n 2"],
     near: Int[Array, "n k"],
@@ -51,7 +56,7 @@ def relax(
         steps: number of steps.
         rate: step length; below about 1/4 the descent is stable for four-fold atoms.
     """
-    d2 = ((xy[:, None] - xy[None, :]) ** 2).sum(-1)
+    d2 = squared_distances(xy)
     real = mask[:, None] & mask[None, :] & ~jnp.eye(len(xy), dtype=bool)
     negative, near = jax.lax.top_k(-jnp.where(real, d2, jnp.inf), min(NEIGHBOURS, len(xy)))
     r = jnp.sqrt(-negative)

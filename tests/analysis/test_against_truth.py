@@ -1,12 +1,14 @@
 """A run that knew everything scores full marks, and one that knew nothing does not."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rvaejax.analysis.truth import against_truth
 from rvaejax.simulate.sheet import honeycomb
-from rvaejax.simulate.truth import Truth, local_truth
+from rvaejax.simulate.truth import frame_truth
 from rvaejax.types import Atoms, Latents, SubImages
 
 SIZE, PX = (200, 200), 0.016
@@ -19,12 +21,8 @@ def truth():
     xy = np.asarray(honeycomb(jnp.float32(0.2), jnp.zeros(2), centre, 2.2), np.float64)
     xy = xy[np.random.default_rng(0).random(len(xy)) > 0.06]
     species = np.full(len(xy), "C")
-    coordination, orientation, kind = local_truth(xy, species)
-    shown = ((xy > 0) & (xy < 199 * PX)).all(1)
-    x, y = xy[shown].T / PX
-    n = shown.sum()
-    atoms = Atoms(np.zeros(n, int), x, y, species[shown], np.ones(n), np.ones(n), PX)
-    return Truth(atoms, np.arange(n), coordination[shown], orientation[shown], kind[shown])
+    made = frame_truth(0, np.arange(len(xy)), xy, species, 199, PX)
+    return dataclasses.replace(made, atoms=dataclasses.replace(made.atoms, sd=np.ones(len(made.atoms))))
 
 
 def _scores(truth, angle, content, *, error_px=0.0):

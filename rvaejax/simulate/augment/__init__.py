@@ -1,0 +1,1 @@
+"""Augmentation of labelled images on the device."""

@@ -1,0 +1,1 @@
+"""Graphene under the electron beam: a kinetic Monte Carlo on the sheet's bond graph, positions from its springs."""

@@ -1,0 +1,1 @@
+"""Geometry of a planar bond graph: bonds, rings, lattice orientation, order. NumPy and SciPy only."""
