@@ -31,6 +31,7 @@ _HOME = {
     "encode": "rvaejax.rvae.inference",
     "find_atoms": "rvaejax.atoms.localise",
     "load_model": "rvaejax.rvae.storage",
+    "load_segmenter": "rvaejax.segmentation.weights",
     "read_movie": "rvaejax.io.movies",
     "read_subimages": "rvaejax.io.subimages",
     "save_model": "rvaejax.rvae.storage",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from rvaejax.rvae.storage import load_model as load_model
     from rvaejax.rvae.storage import save_model as save_model
     from rvaejax.segmentation.predict import segment as segment
+    from rvaejax.segmentation.weights import load_segmenter as load_segmenter
     from rvaejax.simulate.config import MovieConfig as MovieConfig
     from rvaejax.simulate.movie import simulate_movie as simulate_movie
     from rvaejax.types import (

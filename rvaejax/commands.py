@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.pipeline.config import RunConfig, check_seed
+from rvaejax.pipeline.config import RunConfig, SegmenterOptions, check_seed
 from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
@@ -117,6 +117,8 @@ class Segment:
     """Pixel size [nm], where the file does not tell it."""
     threshold: float = 0.5
     """Least probability of an atom."""
+    segmenter: Path | None = None
+    """Folder of a segmenter that `train-segmenter` made; by default the one that ships with the package."""
     overwrite: bool = False
     """Replace earlier results."""
 
@@ -124,7 +126,14 @@ class Segment:
         """Segments, finds atoms, writes both."""
         from rvaejax.pipeline.stages import segment_file
 
-        atoms = segment_file(self.input, self.out, px_nm=self.px_nm, threshold=self.threshold, overwrite=self.overwrite)
+        atoms = segment_file(
+            self.input,
+            self.out,
+            px_nm=self.px_nm,
+            threshold=self.threshold,
+            segmenter=self.segmenter,
+            overwrite=self.overwrite,
+        )
         print(f"{len(atoms)} atoms: {self.out / 'atoms.csv'}")
 
 
@@ -170,6 +179,27 @@ class Train:
 
 
 @dataclass(frozen=True)
+class TrainSegmenter:
+    """Trains a segmenter, or fine-tunes one, on simulated images and on your own."""
+
+    out: Path
+    """Folder for the segmenter, as `--segmenter` takes it."""
+    options: Annotated[SegmenterOptions, tyro.conf.arg(name="")] = field(default_factory=SegmenterOptions)
+    overwrite: bool = False
+    """Replace an earlier training."""
+    resume: bool = False
+    """Go on with a training that was interrupted."""
+
+    def execute(self) -> None:
+        """Trains and saves."""
+        started = time.monotonic()  # before JAX is imported, which counts
+        from rvaejax.pipeline.segmenter import train_folder
+
+        train_folder(self.out, self.options, overwrite=self.overwrite, resume=self.resume, started=started)
+        print(f"segmenter: {self.out}")
+
+
+@dataclass(frozen=True)
 class Encode:
     """Latents of any sub-images with a trained rVAE."""
 
@@ -210,6 +240,7 @@ COMMANDS: dict[str, Any] = {
     "simulate": Simulate,
     "segment": Segment,
     "train": Train,
+    "train-segmenter": TrainSegmenter,
     "encode": Encode,
     "report": Report,
 }

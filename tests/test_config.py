@@ -45,7 +45,7 @@ def test_every_field_is_written_out(config):
 
 
 def test_an_unknown_option_is_an_error_at_any_depth():
-    with pytest.raises(ConfigError, match="TrainingConfig has no option 'momentum'; it has batch_size"):
+    with pytest.raises(ConfigError, match="TrainingConfig has no option 'momentum'; it has average, batch_size"):
         from_dict(TrainingConfig, {"momentum": 0.9})
     with pytest.raises(ConfigError, match="PolarEncoder has no option 'neurons'"):
         from_dict(RVAEConfig, {"encoder": {"kind": "PolarEncoder", "neurons": 3}})

@@ -11,7 +11,7 @@ import numpy as np
 from rvaejax.errors import FormatError, MissingFileError
 from rvaejax.io.files import atomic_path
 from rvaejax.io.raw import LazyFrames, one_line
-from rvaejax.types import Atoms, Maps
+from rvaejax.types import Atoms, Frames, Maps
 
 LEVELS = 255
 _ATOM_FIELDS = ("frame", "x", "y", "score", "sd")
@@ -20,15 +20,13 @@ _ATOM_FIELDS = ("frame", "x", "y", "score", "sd")
 def write_maps(path: str | os.PathLike[str], maps: Maps) -> None:
     """Writes maps.h5: `probabilities` (t, h, w, c) as round(255 p), gzip, and what belongs to them as attributes.
 
+    An ensemble's `uncertainty` (t, h, w) is stored in the same way. The frames that the maps are of are not stored.
     Frames are taken one at a time, so that maps which are computed when asked for never lie in memory together.
     """
-    shape = tuple(maps.probabilities.shape)
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        stored = file.create_dataset(
-            "probabilities", shape, np.uint8, chunks=(1, *shape[1:]), compression="gzip", compression_opts=4
-        )
-        for index in range(shape[0]):
-            stored[index] = np.round(LEVELS * np.clip(np.asarray(maps.probabilities[index]), 0, 1)).astype(np.uint8)
+        stored = _write_frames(file, "probabilities", maps.probabilities)
+        if maps.uncertainty is not None:
+            _write_frames(file, "uncertainty", maps.uncertainty)
         stored.attrs["unit"] = f"probability times {LEVELS}"
         stored.attrs["axes"] = "frame, y, x, species"
         stored.attrs["species"] = list(maps.species)
@@ -57,24 +55,35 @@ def read_maps(path: str | os.PathLike[str]) -> Maps:
             attributes = dict(dataset.attrs)
             atoms = _read_atoms(stored["atoms"]) if "atoms" in stored else None
             shape = dataset.shape
+            disagreement = stored["uncertainty"].shape if "uncertainty" in stored else None
         height, width = (int(n) for n in attributes["input_size"])
         return Maps(
-            probabilities=LazyFrames(shape, lambda i: _frame(file, i), np.float32),
+            probabilities=LazyFrames(shape, lambda i: _frame(file, "probabilities", i), np.float32),
             species=tuple(str(s) for s in attributes["species"]),
             pixel_size_nm=float(attributes["pixel_size_nm"]),
             input_size=(height, width),
             input_pixel_size_nm=float(attributes["input_pixel_size_nm"]),
             name=str(attributes["name"]),
             atoms=atoms,
+            uncertainty=disagreement and LazyFrames(disagreement, lambda i: _frame(file, "uncertainty", i), np.float32),
         )
     except (OSError, KeyError) as error:
         raise FormatError(f"{file}: not a readable file of maps ({one_line(error)}); segment again") from error
 
 
-def _frame(file: Path, index: int) -> np.ndarray:
+def _write_frames(file: h5py.File, name: str, frames: Frames) -> h5py.Dataset:
+    shape = tuple(frames.shape)
+    chunks = (1, *shape[1:])
+    stored = file.create_dataset(name, shape, np.uint8, chunks=chunks, compression="gzip", compression_opts=4)
+    for index in range(shape[0]):
+        stored[index] = np.round(LEVELS * np.clip(np.asarray(frames[index]), 0, 1)).astype(np.uint8)
+    return stored
+
+
+def _frame(file: Path, name: str, index: int) -> np.ndarray:
     try:
         with h5py.File(file, "r") as stored:
-            return stored["probabilities"][index].astype(np.float32) / np.float32(LEVELS)
+            return stored[name][index].astype(np.float32) / np.float32(LEVELS)
     except (OSError, KeyError) as error:
         raise FormatError(f"{file}: frame {index} cannot be read ({one_line(error)}); segment again") from error
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from rvaejax.atoms.config import WindowConfig
 from rvaejax.errors import ConfigError
+from rvaejax.io.pairs import PairSource
 from rvaejax.rvae.config import preset
+from rvaejax.segmentation.config import SegmenterConfig
 
 
 def check_seed(seed: int) -> None:
@@ -38,6 +41,7 @@ class RunConfig:
         source: what sub-images are cut from: the segmenter's probability maps, or the raw frames.
         steps: training steps; by default the preset's.
         max_seconds: seconds for everything; the training is shortened to keep to them, and the report says so.
+        segmenter: folder of a segmenter that `train-segmenter` made; by default the one that ships with the package.
         seed: the one source of randomness.
     """
 
@@ -47,8 +51,78 @@ class RunConfig:
     source: Literal["maps", "frames"] = "maps"
     steps: int | None = None
     max_seconds: float = 900.0
+    segmenter: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         WindowConfig(window_nm=self.window_nm, source=self.source)
         check_training(self.preset, self.steps, self.max_seconds, self.seed)
+
+
+@dataclass(frozen=True)
+class SegmenterOptions:
+    """Options of the training of a segmenter.
+
+    Attributes:
+        config: YAML file with options; config.yaml of a trained segmenter shows all of them.
+        steps: optimiser steps, instead of the config's.
+        max_seconds: whole wall time [s], start and compilation included; the learning rate's schedule is shortened.
+        learning_rate: its peak, instead of the config's.
+        loss: instead of the config's: cross-entropy, focal or dice.
+        start_from: weights to go on from: "shipped", or the folder of a trained segmenter.
+        pairs: your own images: .npz with `images` (n, h, w) and `masks` (n, h, w; 0 background, 1, 2, ... species).
+        images: folder of your own images, instead of --pairs.
+        masks: folder of their masks, of the same names.
+        points: table frame,x_px,y_px,species of the atoms in your images, instead of masks.
+        px_nm: pixel size of your images [nm], where their files do not tell it.
+        species: what the classes 1, 2, ... of your masks are; by default the segmenter's species.
+        members: networks to train, one after the other; their mean is predicted, with their disagreement.
+        seed: the one source of randomness; further members take the following numbers.
+    """
+
+    config: Path | None = None
+    steps: int | None = None
+    max_seconds: float | None = None
+    learning_rate: float | None = None
+    loss: Literal["cross-entropy", "focal", "dice"] | None = None
+    start_from: str | None = None
+    pairs: Path | None = None
+    images: Path | None = None
+    masks: Path | None = None
+    points: Path | None = None
+    px_nm: float | None = None
+    species: tuple[str, ...] | None = None
+    members: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_training("default", self.steps, self.max_seconds, self.seed)
+        if self.members < 1:
+            raise ConfigError(f"--members must be at least 1, got {self.members}")
+        self.pair_source  # noqa: B018  checked there
+
+    def applied_to(self, config: SegmenterConfig) -> SegmenterConfig:
+        """The config with what these options set."""
+        given = {"steps": self.steps, "learning_rate": self.learning_rate, "loss": self.loss}
+        return replace(config, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+    @property
+    def pair_source(self) -> PairSource | None:
+        """Where the user's pairs are, if there are any."""
+        if all(given is None for given in (self.pairs, self.images, self.masks, self.points)):
+            return None
+        return PairSource(self.pairs, self.images, self.masks, self.points, self.px_nm, self.species)
+
+    @property
+    def command(self) -> str:
+        """The command by which the training can be repeated; config.yaml, beside the weights, says the rest."""
+        words = ["rvaejax train-segmenter --out DIR --config config.yaml", f"--seed {self.seed}"]
+        if self.members > 1:
+            words.append(f"--members {self.members}")
+        if self.start_from is not None:
+            words.append(f"--start-from {'shipped' if self.start_from == 'shipped' else 'FOLDER'}")
+        for name, value in (("pairs", "PAIRS.npz"), ("images", "DIR"), ("masks", "DIR"), ("points", "TABLE.csv")):
+            words += [f"--{name} {value}"] if getattr(self, name) is not None else []
+        if self.max_seconds is not None:
+            words.append(f"--max-seconds {self.max_seconds:g}")
+        return " ".join(words)

@@ -35,7 +35,9 @@ from rvaejax.rvae.inference import encode
 from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import save_model
-from rvaejax.segmentation.predict import known_pixel_size, segment
+from rvaejax.segmentation.pixel_size import known_pixel_size
+from rvaejax.segmentation.predict import segment
+from rvaejax.segmentation.weights import load_segmenter
 from rvaejax.training.interrupt import StopFlag, catch_signals
 from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
 
@@ -113,11 +115,13 @@ def analyse(
     """The same for a movie at hand; `summarise` may add sections to the run's summary."""
     watch = Stopwatch()
     check_output(out, overwrite, resume)
+    if config.segmenter is not None:
+        check_source_survives(config.segmenter, out)
     px, source = known_pixel_size(movie)
     movie = replace(movie, pixel_size_nm=px, pixel_size_source=source)
     check_window(config.window_nm, movie.size, px, movie.name)
     stored = _stored(out, movie, config) if resume else None
-    maps, atoms = stored or _find(movie)
+    maps, atoms = stored or _find(movie, config)
     watch.lap("segmentation and atoms")
     subimages = cut_subimages(maps if config.source == "maps" else movie, atoms, window_nm=config.window_nm)
     watch.lap("sub-images")
@@ -151,8 +155,8 @@ def report(folder: Path) -> Path:
     return write_report(folder)
 
 
-def _find(movie: Movie) -> tuple[Maps, Atoms]:
-    maps = segment(movie)
+def _find(movie: Movie, config: RunConfig) -> tuple[Maps, Atoms]:
+    maps = segment(movie, segmenter=load_segmenter(config.segmenter))
     return maps, find_atoms(maps)
 
 

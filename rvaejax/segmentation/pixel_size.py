@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
+from rvaejax.errors import PixelSizeError
 from rvaejax.io.raw import check_frame
 from rvaejax.types import Movie
 
@@ -21,6 +22,7 @@ SIGNIFICANCE = 10.5  # of the weakest of three spots, in units of its ring's med
 INNER_SIGNIFICANCE = 4.0  # the same where place and direction are known beforehand
 SPOT = 0.08  # a spot is sought this far, relative to its frequency, from where its set of six has it
 RADII, ANGLES = 240, 180
+COARSEST_NM, FINEST_NM = 0.07, 0.0005  # coarser than half a C-C bond nothing is resolved
 
 
 def power_spectrum(frame: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
@@ -124,3 +126,25 @@ def pixel_size_from_lattice(movie: Movie) -> float | None:
     power = np.mean([power_spectrum(frame) for _, frame in frames], axis=0)
     frequency = lattice_frequency(power)
     return None if frequency is None else D_SPACING_NM * frequency
+
+
+def known_pixel_size(movie: Movie) -> tuple[float, str]:
+    """The movie's pixel size [nm] and who says so: "file", "option" or, where neither does, "lattice".
+
+    Raises:
+        PixelSizeError: nobody says, or what is said cannot resolve atoms.
+    """
+    px, source = movie.pixel_size_nm, movie.pixel_size_source or "option"
+    if px is None:
+        px, source = pixel_size_from_lattice(movie), "lattice"
+        if px is None:
+            raise PixelSizeError(
+                f"{movie.name}: the pixel size is not in the file and no graphene lattice shows in the Fourier "
+                "transform; give it with --px-nm (pixel_size_nm=)"
+            )
+    if not FINEST_NM <= px <= COARSEST_NM:
+        raise PixelSizeError(
+            f"{movie.name}: a pixel size of {px:g} nm ({source}) makes no sense for atoms; "
+            f"it must lie between {FINEST_NM} and {COARSEST_NM} nm"
+        )
+    return float(px), source

@@ -6,8 +6,7 @@ import dataclasses
 import functools
 import logging
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -15,15 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rvaejax.errors import ImageError, PixelSizeError
+from rvaejax.errors import ImageError
 from rvaejax.io.raw import check_frame
 from rvaejax.io.render import render
 from rvaejax.nets import unet
 from rvaejax.progress import progress
-from rvaejax.segmentation.config import SegmenterConfig
-from rvaejax.segmentation.pixel_size import pixel_size_from_lattice
-from rvaejax.segmentation.scaling import robust_scale
-from rvaejax.segmentation.train import network
+from rvaejax.segmentation.pixel_size import known_pixel_size
+from rvaejax.segmentation.record import Segmenter
+from rvaejax.segmentation.scaling import SMALLEST_PX, canonical_shape, prepare
 from rvaejax.segmentation.weights import load_segmenter
 from rvaejax.simulate.config import SPECIES, ImagingConfig
 from rvaejax.types import Atoms, Maps, Movie
@@ -32,38 +30,6 @@ log = logging.getLogger(__name__)
 
 TILE_PX = 512  # longest side that goes through the network in one piece
 OVERLAP_PX = 64  # 1.3 nm: beyond this a pixel hardly sees
-SMALLEST_PX = 16  # a frame must have at least this many canonical pixels
-COARSEST_NM, FINEST_NM = 0.07, 0.0005  # coarser than half a C-C bond nothing is resolved
-
-
-@dataclass(frozen=True)
-class Segmenter:
-    """A trained segmenter: its config and the weights of its network."""
-
-    config: SegmenterConfig
-    params: Any
-
-
-def known_pixel_size(movie: Movie) -> tuple[float, str]:
-    """The movie's pixel size [nm] and who says so: "file", "option" or, where neither does, "lattice".
-
-    Raises:
-        PixelSizeError: nobody says, or what is said cannot resolve atoms.
-    """
-    px, source = movie.pixel_size_nm, movie.pixel_size_source or "option"
-    if px is None:
-        px, source = pixel_size_from_lattice(movie), "lattice"
-        if px is None:
-            raise PixelSizeError(
-                f"{movie.name}: the pixel size is not in the file and no graphene lattice shows in the Fourier "
-                "transform; give it with --px-nm (pixel_size_nm=)"
-            )
-    if not FINEST_NM <= px <= COARSEST_NM:
-        raise PixelSizeError(
-            f"{movie.name}: a pixel size of {px:g} nm ({source}) makes no sense for atoms; "
-            f"it must lie between {FINEST_NM} and {COARSEST_NM} nm"
-        )
-    return float(px), source
 
 
 def tile_starts(length: int, multiple: int) -> tuple[int, list[int]]:
@@ -79,55 +45,64 @@ def _keep(start: int, side: int, length: int) -> slice:
     return slice(low, length if start + side >= length else start + side - OVERLAP_PX // 2)
 
 
-@functools.partial(jax.jit, static_argnames=("shape",))
-def prepare(frame: Float[Array, "h w"], shape: tuple[int, int]) -> Float[Array, "h2 w2"]:
-    """A frame resampled to `shape` and robustly scaled; single hot pixels are cut down before they can spread."""
-    low, middle, high = jnp.quantile(frame, jnp.array([0.005, 0.5, 0.995]))
-    span = 3 * (high - low)
-    frame = jnp.clip(frame, middle - span, middle + span)
-    method = "linear" if shape[0] < frame.shape[0] else "cubic"
-    return robust_scale(jax.image.resize(frame, shape, method, antialias=True))
-
-
 @functools.lru_cache(maxsize=4)
-def _compiled(config: SegmenterConfig) -> Any:
-    _, apply = network(config)
+def _compiled(widths: tuple[int, ...], classes: int) -> Callable[..., Float[Array, "h w classes"]]:
+    _, apply = unet.build(widths, classes)
 
     @jax.jit
-    def run(params: Any, tile: Float[Array, "h w"]) -> Float[Array, "h w species"]:
-        return jax.nn.softmax(apply(params, tile[None, :, :, None])[0], -1)[..., 1:].astype(jnp.float16)
+    def run(params: Any, tile: Float[Array, "h w"]) -> Float[Array, "h w classes"]:
+        return jax.nn.softmax(apply(params, tile[None, :, :, None])[0], -1)
 
     return run
 
 
-def predict_frame(segmenter: Segmenter, image: Float[Array, "h w"]) -> Float[np.ndarray, "h w species"]:
+@jax.jit
+def combine(predicted: tuple[Float[Array, "h w classes"], ...]) -> Float[Array, "h w channels"]:
+    """Mean probabilities of the species over the members and, where there are several, their disagreement.
+
+    The disagreement is the mutual information between the class and the member, H(mean p) - mean H(p), which leaves
+    out what all members agree is uncertain (Houlsby, Huszár, Ghahramani, Lengyel, arXiv:1112.5745), divided by its
+    largest possible value: 0 where all say the same, 1 where each is sure of another class.
+    """
+    mean = jnp.stack(predicted).mean(0)
+    if len(predicted) == 1:
+        return mean[..., 1:].astype(jnp.float16)
+
+    def entropy(p: Float[Array, "h w classes"]) -> Float[Array, "h w"]:
+        return jax.scipy.special.entr(p).sum(-1)
+
+    information = entropy(mean) - jnp.stack([entropy(p) for p in predicted]).mean(0)
+    disagreement = jnp.clip(information / math.log(min(len(predicted), mean.shape[-1])), 0.0, 1.0)
+    return jnp.concatenate([mean[..., 1:], disagreement[..., None]], -1).astype(jnp.float16)
+
+
+def predict_frame(segmenter: Segmenter, image: Float[Array, "h w"]) -> Float[np.ndarray, "h w channels"]:
     """Probabilities of one frame that is already at the canonical pixel and scaled.
 
     Each tile has the same shape, so that one compilation serves them all; where tiles overlap, each pixel comes from
     the tile in which it lies deeper.
+
+    Returns:
+        One channel a species; for an ensemble the members' mean, and one more channel: their disagreement in [0, 1].
     """
     h, w = image.shape
     multiple = unet.stride(segmenter.config.widths)
     (side_y, tops), (side_x, lefts) = tile_starts(h, multiple), tile_starts(w, multiple)
     pad = ((0, tops[-1] + side_y - h), (0, lefts[-1] + side_x - w))
     padded = jnp.pad(image, pad)  # zeros, as the convolutions see beyond a border; a mirror image would double atoms
-    out = np.empty((h, w, len(segmenter.config.species)), np.float16)
-    run = _compiled(segmenter.config)
+    out = np.empty((h, w, len(segmenter.config.species) + (len(segmenter.members) > 1)), np.float16)
+    run = _compiled(segmenter.config.widths, 1 + len(segmenter.config.species))
     for top in tops:
         for left in lefts:
-            tile = np.asarray(run(segmenter.params, padded[top : top + side_y, left : left + side_x]))
+            piece = padded[top : top + side_y, left : left + side_x]
+            tile = np.asarray(combine(tuple(run(params, piece) for params in segmenter.members)))
             rows, columns = _keep(top, side_y, h), _keep(left, side_x, w)
             out[rows, columns] = tile[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
     return out
 
 
-def canonical_shape(size: tuple[int, int], pixel_size_nm: float, canonical_nm: float) -> tuple[int, int]:
-    """Shape of a frame of `size` px at the canonical pixel."""
-    return round(size[0] * pixel_size_nm / canonical_nm), round(size[1] * pixel_size_nm / canonical_nm)
-
-
-def frame_maps(segmenter: Segmenter, movie: Movie, pixel_size_nm: float) -> Iterator[Float[np.ndarray, "h w species"]]:
-    """Probabilities of one frame after the other.
+def frame_maps(segmenter: Segmenter, movie: Movie, pixel_size_nm: float) -> Iterator[Float[np.ndarray, "h w channels"]]:
+    """Probabilities (and, of an ensemble, disagreement) of one frame after the other.
 
     Raises:
         ImageError: a frame is constant, not finite, or too small.
@@ -172,10 +147,11 @@ def segment(movie: Movie, *, segmenter: Segmenter | None = None) -> Maps:
 
     Args:
         movie: frames of any size and pixel.
-        segmenter: a trained segmenter; by default the one that ships with the package.
+        segmenter: a trained segmenter (`load_segmenter`); by default the one that ships with the package.
 
     Returns:
-        Maps at the canonical pixel, channels C and Si, held in memory as float16.
+        Maps at the canonical pixel, one channel a species, held in memory as float16, with the movie that they are of;
+        those of an ensemble are its members' mean, with their disagreement as `uncertainty`.
 
     Raises:
         PixelSizeError: the pixel size is unknown or senseless.
@@ -185,14 +161,23 @@ def segment(movie: Movie, *, segmenter: Segmenter | None = None) -> Maps:
     log.info("%s: pixel size %.4g nm (from the %s)", movie.name, px, source)
     if movie.atoms is not None:
         return rendered_maps(movie, px)
-    if segmenter is None:
-        segmenter = Segmenter(*load_segmenter())
-    frames = progress(frame_maps(segmenter, movie, px), total=len(movie), desc="segmenting")
+    frames = dataclasses.replace(movie, pixel_size_nm=px, pixel_size_source=source)
+    return predict_maps(load_segmenter() if segmenter is None else segmenter, frames)
+
+
+def predict_maps(segmenter: Segmenter, movie: Movie) -> Maps:
+    """Probability maps of a movie whose pixel size is known; see `segment`."""
+    px = movie.pixel_size_nm
+    assert px is not None
+    predicted = np.stack(list(progress(frame_maps(segmenter, movie, px), total=len(movie), desc="segmenting")))
+    species = segmenter.config.species
     return Maps(
-        probabilities=np.stack(list(frames)),
-        species=segmenter.config.species,
+        probabilities=predicted[..., : len(species)],
+        species=species,
         pixel_size_nm=segmenter.config.pixel_size_nm,
         input_size=movie.size,
         input_pixel_size_nm=px,
         name=movie.name,
+        movie=movie,
+        uncertainty=predicted[..., -1] if len(segmenter.members) > 1 else None,
     )

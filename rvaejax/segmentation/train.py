@@ -1,20 +1,35 @@
-"""Training of the segmenter on images simulated on the fly: a new image in every place of every step."""
+"""Training of the segmenter on images simulated on the fly, a new one in every place of every step, and on the user's.
+
+Steps are compiled calls one after the other rather than a scan: see `rvaejax.training.config`.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import functools
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Integer, PRNGKeyArray, Scalar
 
-from rvaejax.nets import unet
+from rvaejax.segmentation import losses
 from rvaejax.segmentation.config import SegmenterConfig
+from rvaejax.segmentation.network import network
+from rvaejax.segmentation.pairs import PairStack, pairs_batch
 from rvaejax.segmentation.scaling import robust_scale
+from rvaejax.simulate.bank import shipped_bank
 from rvaejax.simulate.dataset import labelled_batch
+from rvaejax.training.best import Best
+from rvaejax.training.loop import FitResult, Report, fit
+from rvaejax.training.state import BatchFn, LossFn
+
+VALIDATION_SEED = 10_000_019  # no training draws from it: a seed of the same number gives another stream
+VALIDATION_IMAGES = 32
+QUICK = {"xla_backend_optimization_level": 0}  # for what runs once: compiles in a fraction of the time
+PM_PER_F1 = 1e-4  # share of F1 that a position error of 1 pm is worth, where F1 decides
 
 
 class Batch(NamedTuple):
@@ -24,40 +39,76 @@ class Batch(NamedTuple):
     labels: Float[Array, "n h w classes"]
 
 
-class SegmenterState(NamedTuple):
-    """Weights, their running average, the optimiser's state."""
-
-    params: Any
-    average: Any
-    optimizer: optax.OptState
-
-
-def network(config: SegmenterConfig) -> tuple[unet.Init, unet.Apply]:
-    """The U-Net as `(init, apply)`; classes are the background and the species."""
-    return unet.build(config.widths, 1 + len(config.species))
+def simulated_batch(config: SegmenterConfig, n: int, *, key: PRNGKeyArray) -> Batch:
+    """Simulated images, robustly scaled, with their labels."""
+    bank = shipped_bank() if config.sheet.bank_share > 0 else None
+    made = labelled_batch(n, config.sheet, config.imaging, key=key, bank=bank)
+    return Batch(jax.vmap(robust_scale)(made.image)[..., None], made.labels)
 
 
-def training_batch(config: SegmenterConfig, *, key: PRNGKeyArray) -> Batch:
-    """Simulated images as the network sees them, with their labels."""
-    k_image, k_scale, k_shift = jax.random.split(key, 3)
-    made = labelled_batch(config.batch_size, config.sheet, config.imaging, key=k_image)
-    scale = jnp.exp(config.contrast_jitter * jax.random.normal(k_scale, (config.batch_size, 1, 1)))
-    shift = config.contrast_jitter * jax.random.normal(k_shift, (config.batch_size, 1, 1))
-    return Batch((jax.vmap(robust_scale)(made.image) * scale + shift)[..., None], made.labels)
+def jittered(batch: Batch, spread: float, *, key: PRNGKeyArray) -> Batch:
+    """The same with each image's scale and level changed at random."""
+    k_scale, k_shift = jax.random.split(key)
+    shape = (len(batch.images), 1, 1, 1)
+    scale = jnp.exp(spread * jax.random.normal(k_scale, shape))
+    return batch._replace(images=batch.images * scale + spread * jax.random.normal(k_shift, shape))
 
 
-def cross_entropy(logits: Float[Array, "h w classes"], labels: Float[Array, "h w classes"]) -> Float[Array, ""]:
-    """Mean over pixels of -sum p log q."""
-    return optax.softmax_cross_entropy(logits, labels).mean()
+def training_batch(config: SegmenterConfig, pairs: PairStack | None, *, key: PRNGKeyArray) -> Batch:
+    """Simulated images and, where there are pairs, `config.pairs_fraction` of them from these, with their labels."""
+    k_simulated, k_pairs, k_jitter = jax.random.split(key, 3)
+    n = 0 if pairs is None else config.pairs_per_batch
+    parts = []
+    if pairs is not None:
+        images, labels = pairs_batch(pairs, n, config, key=k_pairs)
+        parts.append(Batch(images[..., None], labels))
+    if n < config.batch_size:
+        parts.append(simulated_batch(config, config.batch_size - n, key=k_simulated))
+    batch = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+    return jittered(batch, config.contrast_jitter, key=k_jitter)
 
 
-def optimizer(config: SegmenterConfig) -> optax.GradientTransformation:
-    """Adam with a short warm-up and a cosine decay."""
-    warm = min(100, config.steps // 10 + 1)
-    rate = optax.warmup_cosine_decay_schedule(
-        0.1 * config.learning_rate, config.learning_rate, warm, max(config.steps, warm + 1), 0.01 * config.learning_rate
-    )
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+class Functions(NamedTuple):
+    """What the loop takes: random weights, the loss, the batches, and the loss on fixed batches."""
+
+    init: Callable[[PRNGKeyArray], Any]
+    loss: LossFn
+    batch: BatchFn
+    held_out_loss: Callable[[Any, Sequence[Batch]], Scalar]
+
+
+@functools.lru_cache(maxsize=4)
+def functions(config: SegmenterConfig) -> Functions:
+    """The same objects each time for the same config, so that they compile once."""
+    init, apply = network(config)
+    per_example = losses.build(config.loss, config.loss_weights, config.focal_gamma)
+
+    def loss_fn(params: Any, batch: Batch, key: PRNGKeyArray) -> tuple[Scalar, dict[str, Scalar]]:
+        return jax.vmap(per_example)(apply(params, batch.images), batch.labels).mean(), {}
+
+    def batch_fn(data: PairStack | None, *, key: PRNGKeyArray, step: Integer[Array, ""]) -> Batch:
+        return training_batch(config, data, key=key)
+
+    @jax.jit
+    def one(params: Any, batch: Batch) -> Scalar:
+        return jax.vmap(per_example)(apply(params, batch.images), batch.labels).mean()
+
+    def held_out_loss(params: Any, batches: Sequence[Batch]) -> Scalar:
+        return jnp.stack([one(params, batch) for batch in batches]).mean()
+
+    return Functions(jax.jit(init, compiler_options=QUICK), loss_fn, batch_fn, held_out_loss)
+
+
+def score(config: SegmenterConfig) -> Callable[[dict[str, float]], float]:
+    """Held-out metrics to the number that decides which weights are kept, higher is better."""
+
+    def of(metrics: dict[str, float]) -> float:
+        if config.validation.monitor == "loss" or "f1" not in metrics:
+            return -metrics["loss"]
+        error = metrics.get("rmse_pm", math.nan)
+        return metrics["f1"] - PM_PER_F1 * (0.0 if math.isnan(error) else error)
+
+    return of
 
 
 def train_segmenter(
@@ -65,48 +116,60 @@ def train_segmenter(
     *,
     seed: int,
     start: Any = None,
-    log: Callable[[dict[str, float], Any], None] = lambda metrics, params: None,
-    log_every: int = 50,
-) -> Any:
-    """Weights of a segmenter trained from scratch, or from the weights `start`.
-
-    Steps run one by one rather than in a scan: XLA's CPU convolutions are many times slower inside a loop (measured
-    here 17 times), and a step takes a quarter of a second anyway.
+    pairs: PairStack | None = None,
+    held_out_pairs: PairStack | None = None,
+    evaluate: Callable[[Any], dict[str, float]] = lambda params: {},
+    better: Callable[[Best], None] = lambda best: None,
+    checkpoint_dir: Path | None = None,
+    resume: bool = False,
+    deadline: float | None = None,
+    report: Callable[[Report], None] = lambda report: None,
+    should_stop: Callable[[], int] = lambda: 0,
+) -> FitResult:
+    """Trains one network; `result.best.params` are the weights to keep.
 
     Args:
         config: network, training images, optimiser.
-        seed: the one source of randomness.
+        seed: of the weights and of the images.
         start: weights to go on from; None for random ones.
-        log: called every `log_every` steps with metrics and the averaged weights.
-        log_every: steps between calls.
+        pairs: the user's own images, mixed with simulated ones; None for simulated ones alone.
+        held_out_pairs: such that it does not learn from.
+        evaluate: weights to held-out metrics, to which the loss on fixed held-out images is added; `f1` and `rmse_pm`
+            among them decide which weights are best where the config says so.
+        better: called with the best weights each time that there are better ones.
+        checkpoint_dir: see `rvaejax.training.loop.fit`, also for what follows.
+        resume: go on from the last state there.
+        deadline: `time.monotonic()` by which to be done.
+        report: called after every piece of the training.
+        should_stop: looked at after every piece.
+
+    Raises:
+        ConfigError: the loss is not finite.
+        Interrupted: `should_stop` said so; the state was saved first.
     """
-    init, apply = network(config)
-    tx = optimizer(config)
-    key = jax.random.key(seed)
-    params = init(jax.random.fold_in(key, 0)) if start is None else jax.tree.map(jnp.array, start)
-    state = SegmenterState(params, jax.tree.map(jnp.copy, params), tx.init(params))
+    used = functions(config)
+    for_init, for_training = jax.random.split(jax.random.key(seed))
+    params = used.init(for_init) if start is None else start
+    keys = jax.random.split(jax.random.key(VALIDATION_SEED), math.ceil(VALIDATION_IMAGES / config.batch_size))
+    make = jax.jit(used.batch)  # the same function as in training, so that it is compiled once
+    fixed = [make(held_out_pairs, key=key, step=jnp.asarray(0, jnp.int32)) for key in keys]
 
-    def loss_fn(params: Any, batch: Batch) -> Float[Array, ""]:
-        return jax.vmap(cross_entropy)(apply(params, batch.images), batch.labels).mean()
+    def held_out(params: Any) -> dict[str, float]:
+        return {"loss": float(used.held_out_loss(params, fixed)), **evaluate(params)}
 
-    @jax.jit
-    def make(step: Array) -> Batch:
-        return training_batch(config, key=jax.random.fold_in(jax.random.fold_in(key, 1), step))
-
-    def update(state: SegmenterState, batch: Batch) -> tuple[SegmenterState, Float[Array, ""]]:
-        loss, grads = jax.value_and_grad(loss_fn)(state.params, batch)
-        updates, opt = tx.update(grads, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = optax.incremental_update(params, state.average, 1 - config.average)
-        return SegmenterState(params, average, opt), loss
-
-    step_fn = jax.jit(update, donate_argnums=0)
-    began, total, logged = time.monotonic(), 0.0, 0
-    for step in range(config.steps):
-        state, loss = step_fn(state, make(jnp.asarray(step)))
-        total += float(loss)
-        if (step + 1) % log_every == 0 or step + 1 == config.steps:
-            loss_mean = total / (step + 1 - logged)
-            log({"step": step + 1, "loss": loss_mean, "seconds": time.monotonic() - began}, state.average)
-            total, logged = 0.0, step + 1
-    return state.average
+    return fit(
+        used.loss,
+        params,
+        pairs,
+        config.training,
+        key=for_training,
+        batch_fn=used.batch,
+        evaluate=held_out,
+        score=score(config),
+        better=better,
+        checkpoint_dir=checkpoint_dir,
+        resume=resume,
+        deadline=deadline,
+        report=report,
+        should_stop=should_stop,
+    )

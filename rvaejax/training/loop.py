@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
 from rvaejax.errors import ConfigError
+from rvaejax.training.best import Best, Keeper
 from rvaejax.training.config import TrainingConfig
 from rvaejax.training.interrupt import Interrupted
 from rvaejax.training.state import BatchFn, LossFn, TrainState, init_state, make_piece, random_rows
@@ -36,23 +37,36 @@ class Report(NamedTuple):
 
 
 class FitResult(NamedTuple):
-    """A finished training: its last state, all reports, and the number of steps that the time budget cut off."""
+    """A finished training.
+
+    Attributes:
+        state: the last one.
+        history: all reports.
+        cut: steps that the time budget or the patience cut off.
+        best: the best parameters, where there was a score to tell; else None.
+    """
 
     state: TrainState
     history: list[Report]
     cut: int
+    best: Best | None = None
 
 
 class Budget:
     """Turns a deadline into the step at which the schedule has to end.
 
     The first piece compiles and is not counted; the rate is that of the pieces since, the recent ones counting more,
-    because the machine may be shared.
+    because the machine may be shared. Evaluations to come are expected to take as long as the last one did, or a third
+    of the first, which compiles.
     """
 
-    def __init__(self, deadline: float | None, steps: int):
-        self.deadline, self.steps = deadline, steps
-        self.pieces, self.seconds_per_step = 0, math.nan
+    def __init__(self, deadline: float | None, steps: int, evaluate_every: int):
+        self.deadline, self.steps, self.evaluate_every = deadline, steps, evaluate_every
+        self.pieces, self.seconds_per_step, self.evaluation = 0, math.nan, 0.0
+
+    def evaluated(self, seconds: float) -> None:
+        """Books an evaluation."""
+        self.evaluation = seconds if self.evaluation else seconds / 3
 
     def horizon(self, step: int, taken: int, seconds: float) -> int:
         """The step to end at, after a piece of `taken` steps up to `step` that took `seconds`."""
@@ -60,13 +74,14 @@ class Budget:
         if self.deadline is None:
             return self.steps
         left = self.deadline - time.monotonic()
-        if left <= 0:
+        if left <= self.evaluation:
             return step
         if self.pieces == 1 or not taken:
             return self.steps
         old, new = self.seconds_per_step, seconds / taken
         self.seconds_per_step = new if math.isnan(old) else 0.9 * old + 0.1 * new
-        return max(step, min(self.steps, step + int(left / self.seconds_per_step)))
+        rate = self.seconds_per_step + self.evaluation / self.evaluate_every
+        return max(step, min(self.steps, step + int(max(left - self.evaluation, 0.0) / rate)))
 
 
 class Saver:
@@ -95,6 +110,8 @@ def fit(
     key: Key[Array, ""],
     batch_fn: BatchFn | None = None,
     evaluate: Callable[[PyTree], dict[str, float]] | None = None,
+    score: Callable[[dict[str, float]], float] | None = None,
+    better: Callable[[Best], None] = lambda _: None,
     checkpoint_dir: Path | None = None,
     resume: bool = False,
     deadline: float | None = None,
@@ -103,7 +120,7 @@ def fit(
 ) -> FitResult:
     """Minimises `loss_fn` with Adam.
 
-    Without a deadline the result depends only on the arguments up to `batch_fn`: neither on the machine's speed nor
+    Without a deadline the result depends only on the arguments up to `score`: neither on the machine's speed nor
     on interruptions that were resumed.
 
     Args:
@@ -113,7 +130,10 @@ def fit(
         config: steps, batch size, learning rate and so on.
         key: source of all randomness, folded with each step's number.
         batch_fn: `(data, *, key, step) -> batch`, compiled into the step; default: random rows of `data`.
-        evaluate: `params -> held-out metrics`.
+        evaluate: `params -> held-out metrics`, of the averaged parameters where the config asks for an average.
+        score: held-out metrics to a number; the parameters for which it is highest are kept, those at the start
+            being evaluated too, and `config.patience` counts from there.
+        better: called with the best parameters each time that there are better ones.
         checkpoint_dir: folder for the states; None to save none.
         resume: continue from the last state in the folder, if there is one.
         deadline: `time.monotonic()` by which to be done; the schedule then ends there.
@@ -128,26 +148,52 @@ def fit(
     data = jax.device_put(data)
     state = _first_state(params, config, checkpoint_dir if resume else None)
     piece = make_piece(loss_fn, batch_fn or random_rows(config.batch_size), config)
-    budget, save = Budget(deadline, config.steps), Saver(checkpoint_dir, config)
+    budget, save = Budget(deadline, config.steps, config.evaluate_every), Saver(checkpoint_dir, config)
+    keeper = None if score is None else Keeper(state.kept, config, score, better, checkpoint_dir, resume)
+    held_out = _evaluation(evaluate, keeper, budget)
     history: list[Report] = []
-    horizon = config.steps
-    while (before := int(state.step)) < horizon:
-        start = time.monotonic()
+    horizon, step, every = config.steps, int(state.step), config.evaluate_every
+
+    def tell(values: dict[str, float]) -> None:
+        history.append(Report(step, horizon, time.monotonic() - began, values))
+        report(history[-1])
+
+    if keeper is not None and step == 0:
+        tell(held_out(state, 0))
+    while step < horizon and not (keeper is not None and keeper.exhausted(step)):
+        before, start = step, time.monotonic()
         state, metrics = piece(state, data, key, jnp.asarray(horizon, jnp.int32))
         step = int(state.step)
         horizon = budget.horizon(step, step - before, time.monotonic() - start)
         state = state._replace(horizon=jnp.asarray(horizon, jnp.float32))
         values = _finite({name: float(value) for name, value in metrics.items()}, step)
-        done, every = step >= horizon, config.evaluate_every
-        if evaluate is not None and (done or step // every > before // every):
-            values |= {f"holdout_{name}": value for name, value in evaluate(state.params).items()}
-        history.append(Report(step, horizon, time.monotonic() - began, values))
-        report(history[-1])
+        if step >= horizon or step // every > before // every:
+            values |= held_out(state, step)
+        tell(values)
+        done = step >= horizon or (keeper is not None and keeper.exhausted(step))
         stop = 0 if done else int(should_stop())
         save(state, now=done or stop > 0)
         if stop:
             raise Interrupted(signal.SIGINT if stop == 1 else stop, step)  # 1: a plain `True`
-    return FitResult(state, history, max(0, config.steps - int(state.step)))
+    return FitResult(state, history, max(0, config.steps - step), None if keeper is None else keeper.best)
+
+
+def _evaluation(
+    evaluate: Callable[[PyTree], dict[str, float]] | None, keeper: Keeper | None, budget: Budget
+) -> Callable[[TrainState, int], dict[str, float]]:
+    """Held-out metrics of a state at a step, offered to the keeper and timed for the budget."""
+
+    def held_out(state: TrainState, step: int) -> dict[str, float]:
+        if evaluate is None:
+            return {}
+        start = time.monotonic()
+        values = evaluate(state.kept)
+        if keeper is not None:
+            keeper.offer(state.kept, values, step)
+        budget.evaluated(time.monotonic() - start)
+        return {f"holdout_{name}": value for name, value in values.items()}
+
+    return held_out
 
 
 def _first_state(params: PyTree, config: TrainingConfig, folder: Path | None) -> TrainState:

@@ -25,12 +25,19 @@ class TrainState(NamedTuple):
         opt_state: Adam's moments.
         step: steps done.
         horizon: step at which the schedule ends; below the config's where a time budget ends sooner.
+        average: running average of the parameters; None where the config asks for none.
     """
 
     params: PyTree
     opt_state: PyTree
     step: Integer[Array, ""]
     horizon: Float[Array, ""]
+    average: PyTree = None
+
+    @property
+    def kept(self) -> PyTree:
+        """The parameters to evaluate and to keep: the average where there is one."""
+        return self.params if self.average is None else self.average
 
 
 def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
@@ -42,7 +49,14 @@ def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
 def init_state(params: PyTree, config: TrainingConfig) -> TrainState:
     """The state before the first step."""
     horizon = jnp.asarray(config.steps, jnp.float32)
-    return TrainState(params, optimiser(config).init(params), jnp.asarray(0, jnp.int32), horizon)
+    average = None if config.average is None else jax.tree.map(jnp.copy, params)
+    return TrainState(params, optimiser(config).init(params), jnp.asarray(0, jnp.int32), horizon, average)
+
+
+def averaged(average: PyTree, params: PyTree, step: Integer[Array, ""], decay: float) -> PyTree:
+    """The running average after `step`; it forgets faster at first, so that it does not remember the initial values."""
+    weight = 1 - jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    return jax.tree.map(lambda a, p: a + weight * (p - a), average, params)
 
 
 def learning_rate(config: TrainingConfig, step: Integer[Array, ""], horizon: Float[Array, ""]) -> Float[Array, ""]:
@@ -73,6 +87,29 @@ class Piece(NamedTuple):
     metrics: dict[str, Scalar]
 
 
+def _update(loss_fn: LossFn, config: TrainingConfig) -> Callable[..., tuple[TrainState, dict[str, Scalar]]]:
+    """`update(state, batch, key) -> (state, metrics)`: one step of Adam, not compiled yet."""
+    optimise = optimiser(config)
+
+    def update(state: TrainState, batch: PyTree, key: Key[Array, ""]) -> tuple[TrainState, dict[str, Scalar]]:
+        (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params, batch, key)
+        direction, opt_state = optimise.update(grads, state.opt_state)
+        rate = learning_rate(config, state.step, state.horizon)
+        params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
+        average = state.average
+        if config.average is not None:
+            average = averaged(average, params, state.step, config.average)
+        return TrainState(params, opt_state, state.step + 1, state.horizon, average), {"loss": loss, **metrics}
+
+    return update
+
+
+def _keys(key: Key[Array, ""], step: Integer[Array, ""] | int) -> tuple[Key[Array, ""], Key[Array, ""]]:
+    """A step's keys, for its batch and for its loss."""
+    for_batch, for_loss = jax.random.split(jax.random.fold_in(key, step))
+    return for_batch, for_loss
+
+
 @functools.lru_cache(maxsize=8)
 def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Callable[..., Piece]:
     """`piece(state, data, key, limit) -> Piece`: `config.piece` steps, none beyond step `limit`; compiled once.
@@ -80,16 +117,13 @@ def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Ca
     Randomness comes from `fold_in(key, step)` only, so that a step's outcome does not depend on the piece it is in.
     The state is donated: use the returned one. The same functions and config give the same compiled piece.
     """
-    optimise = optimiser(config)
+    if not config.scan:
+        return _one_by_one(loss_fn, batch_fn, config)
+    update = _update(loss_fn, config)
 
     def step(state: TrainState, data: PyTree, key: Key[Array, ""]) -> tuple[TrainState, dict[str, Scalar]]:
-        for_batch, for_loss = jax.random.split(jax.random.fold_in(key, state.step))
-        batch = batch_fn(data, key=for_batch, step=state.step)
-        (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params, batch, for_loss)
-        direction, opt_state = optimise.update(grads, state.opt_state)
-        rate = learning_rate(config, state.step, state.horizon)
-        params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
-        return TrainState(params, opt_state, state.step + 1, state.horizon), {"loss": loss, **metrics}
+        for_batch, for_loss = _keys(key, state.step)
+        return update(state, batch_fn(data, key=for_batch, step=state.step), for_loss)
 
     def piece(state: TrainState, data: PyTree, key: Key[Array, ""], limit: Integer[Array, ""]) -> Piece:
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(step, state, data, key)[1])
@@ -104,3 +138,23 @@ def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Ca
         return Piece(state, jax.tree.map(lambda x: x.sum(0) / count, metrics))
 
     return jax.jit(piece, donate_argnums=0)
+
+
+def _one_by_one(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Callable[..., Piece]:
+    """The same piece as compiled calls, one a step; only at its end does the host wait for the device."""
+    update = jax.jit(_update(loss_fn, config), donate_argnums=0)
+
+    make, keys = jax.jit(batch_fn), jax.jit(_keys)
+
+    def piece(state: TrainState, data: PyTree, key: Key[Array, ""], limit: Integer[Array, ""]) -> Piece:
+        first = int(state.step)
+        collected = []
+        for number in range(first, min(first + config.piece, int(limit))):
+            step = jnp.asarray(number, jnp.int32)
+            for_batch, for_loss = keys(key, step)
+            state, metrics = update(state, make(data, key=for_batch, step=step), for_loss)
+            collected.append(metrics)
+        totals = jax.tree.map(lambda *values: sum(jax.device_get(values)) / len(collected), *collected)
+        return Piece(state, totals)
+
+    return piece

@@ -159,6 +159,16 @@ def test_maps_round_trip(tmp_path):
         assert file["probabilities"].chunks[0] == 1 and file["probabilities"].dtype == np.uint8
 
 
+def test_an_ensembles_disagreement_is_stored_beside_the_maps(tmp_path):
+    values = np.random.default_rng(0).uniform(size=(2, 8, 9))
+    write_maps(tmp_path / "m.h5", Maps(np.zeros((2, 8, 9, 1)), ("C",), 0.02, (8, 9), 0.02, uncertainty=values))
+    back = read_maps(tmp_path / "m.h5")
+    assert back.uncertainty.shape == (2, 8, 9)
+    assert np.abs(back.uncertainty[1] - values[1]).max() <= 1 / 510 + 1e-6
+    write_maps(tmp_path / "n.h5", Maps(np.zeros((2, 8, 9, 1)), ("C",), 0.02, (8, 9), 0.02))
+    assert read_maps(tmp_path / "n.h5").uncertainty is None
+
+
 def test_probabilities_zero_and_one_are_exact(tmp_path):
     write_maps(tmp_path / "m.h5", Maps(np.eye(8)[None, ..., None], ("C",), 0.02, (8, 8), 0.02))
     np.testing.assert_array_equal(read_maps(tmp_path / "m.h5").probabilities[0][..., 0], np.eye(8))

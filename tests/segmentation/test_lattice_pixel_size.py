@@ -5,8 +5,13 @@ import pytest
 from scipy import ndimage
 
 from rvaejax.errors import PixelSizeError
-from rvaejax.segmentation.pixel_size import D_SPACING_NM, pixel_size_from_lattice
-from rvaejax.segmentation.predict import COARSEST_NM, FINEST_NM, known_pixel_size
+from rvaejax.segmentation.pixel_size import (
+    COARSEST_NM,
+    D_SPACING_NM,
+    FINEST_NM,
+    known_pixel_size,
+    pixel_size_from_lattice,
+)
 from rvaejax.simulate.config import BOND_NM
 from rvaejax.types import Movie
 

@@ -5,7 +5,7 @@ import jax.export
 import jax.numpy as jnp
 
 from rvaejax.segmentation.config import SegmenterConfig
-from rvaejax.segmentation.train import network
+from rvaejax.segmentation.network import network
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

@@ -8,8 +8,10 @@ import pytest
 from rvaejax.nets import unet
 from rvaejax.segmentation import predict
 from rvaejax.segmentation.config import SegmenterConfig
-from rvaejax.segmentation.predict import OVERLAP_PX, TILE_PX, Segmenter, canonical_shape, predict_frame, tile_starts
-from rvaejax.segmentation.train import network
+from rvaejax.segmentation.network import network
+from rvaejax.segmentation.predict import OVERLAP_PX, TILE_PX, predict_frame, tile_starts
+from rvaejax.segmentation.record import Segmenter
+from rvaejax.segmentation.scaling import canonical_shape
 from rvaejax.segmentation.weights import load_segmenter
 
 SMALL = SegmenterConfig(widths=(6, 8))
@@ -53,7 +55,7 @@ def noise():
 
 def test_tiles_do_not_show_where_the_network_sees_less_than_the_overlap(noise, weights, small_tiles):
     _, apply = network(SMALL)
-    tiled = predict_frame(Segmenter(SMALL, weights), noise)
+    tiled = predict_frame(Segmenter(SMALL, (weights,)), noise)
     padded = jnp.pad(noise, ((0, -181 % 4), (0, -243 % 4)))
     whole = jax.nn.softmax(jax.jit(apply)(weights, padded[None, :, :, None])[0], -1)[:181, :243, 1:]
     assert tiled.shape == (181, 243, 2) and tiled.dtype == np.float16
@@ -62,7 +64,7 @@ def test_tiles_do_not_show_where_the_network_sees_less_than_the_overlap(noise, w
 
 
 def test_the_shipped_network_hardly_sees_the_seams(noise, monkeypatch):
-    segmenter = Segmenter(*load_segmenter())
+    segmenter = load_segmenter()
     image = noise[:96] + jnp.sin(jnp.arange(243) / 1.1)[None]
     whole = predict_frame(segmenter, image).astype(np.float32)
     monkeypatch.setattr(predict, "TILE_PX", 160)
@@ -73,7 +75,7 @@ def test_the_shipped_network_hardly_sees_the_seams(noise, monkeypatch):
 @pytest.mark.parametrize("size", [(16, 16), (17, 35), (33, 16)])
 def test_odd_sizes_keep_their_size(size, weights):
     image = jax.random.normal(jax.random.key(2), size)
-    assert predict_frame(Segmenter(SMALL, weights), image).shape == (*size, 2)
+    assert predict_frame(Segmenter(SMALL, (weights,)), image).shape == (*size, 2)
 
 
 def test_shapes_at_the_canonical_pixel():
