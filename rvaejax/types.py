@@ -118,6 +118,8 @@ class Maps:
         input_pixel_size_nm: size of an input pixel [nm].
         name: short name for titles and logs.
         atoms: positions that the maps were rendered from, where these came as a table; else None.
+        movie: the frames that the maps were predicted from, where they are at hand: positions are refined on them.
+        uncertainty: (t, h, w) disagreement of an ensemble's members, in [0, 1], read lazily; None for one network.
     """
 
     probabilities: Frames
@@ -127,6 +129,8 @@ class Maps:
     input_pixel_size_nm: float
     name: str = ""
     atoms: Atoms | None = None
+    movie: Movie | None = None
+    uncertainty: Frames | None = None
 
     def __len__(self) -> int:
         return int(self.probabilities.shape[0])

@@ -15,12 +15,18 @@ class LocalisationConfig:
         blob_nm: standard deviation of the Gaussian with which the segmenter labels an atom.
         smoothing_nm: standard deviation of the smoothing before peaks are sought.
         separation_nm: two peaks nearer than this are one atom.
+        merged_mass: a blob of more than this many labels' mass is two atoms.
         threshold: an atom's least probability.
         dopant_share: share of a blob's probability from which it is called by a species other than the first; more
             than half, because dopants are rarer in specimens than in training images.
         credible: a frame whose atoms have a lower median score than this shows no lattice but noise: at every dose
             at which a lattice can be seen at all, most of its atoms are certain.
-        floor_nm: least standard deviation of a position: what remains at any dose.
+        refine: whether positions are refined on the frames that the maps come from, where these are at hand.
+        prior_gain: factor on the maps' standard deviations where they serve as the prior of that refinement; more
+            than 1, because map and frame share their noise.
+        sd_gain: factor on the standard deviations that come out of it: what the profile does not explain. Fitted so
+            that two thirds of the errors on multislice images from another program lie within one standard deviation.
+        floor_nm: least standard deviation of a position in the maps: what remains at any dose.
         blur_nm: by how much the shipped network widens a blob even where it is sure.
         spread_gain: standard deviation of a position per blob's width in excess of label and blur. These three are
             fitted by maximum likelihood to the errors of the shipped weights on simulated images at three doses.
@@ -29,10 +35,14 @@ class LocalisationConfig:
     blob_nm: float = 0.034
     smoothing_nm: float = 0.016
     separation_nm: float = 0.06
+    merged_mass: float = 1.5
     threshold: float = 0.5
     dopant_share: float = 0.6
     credible: float = 0.75
-    floor_nm: float = 0.006
+    refine: bool = True
+    prior_gain: float = 1.4
+    sd_gain: float = 1.25
+    floor_nm: float = 0.0035
     blur_nm: float = 0.012
     spread_gain: float = 0.45
 

@@ -4,6 +4,9 @@ The segmenter's label of an atom is a Gaussian of height 1 and known width. Wher
 blob; where the image leaves the position open, the blob is the label blurred by the posterior of the position. So the
 centroid is the expected position, the blob's excess second moment a measure of the position's variance (calibrated,
 since networks blur on their own), and its overlap with the label the probability that an atom is there.
+
+The network's own resolution ends at some picometres. Where the frame itself is at hand, that is only the start: the
+atoms are fitted to the frame (`refine`), and neighbours are heard (`elastic`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 
 from rvaejax.atoms.config import LocalisationConfig
+from rvaejax.atoms.elastic import smoothed, windows
+from rvaejax.atoms.refine import refine_positions
 from rvaejax.errors import NoAtomsError
 from rvaejax.progress import progress
 from rvaejax.types import Atoms, Maps
@@ -23,6 +28,8 @@ from rvaejax.types import Atoms, Maps
 log = logging.getLogger(__name__)
 
 ITERATIONS = 4
+FARTHEST_NM = 0.03  # a refined position farther from the map's than this is none
+DISC_OF_BLOB = 2.2  # radius within which a blob's mass is told, over the label's width: half a bond
 WINDOW_OF_BLOB = 0.75  # width of the centroid's weight over the label's: narrow enough that neighbours do not pull
 
 
@@ -73,6 +80,46 @@ def weighted_centroids(
     return centre, 1 / np.maximum(1 / np.maximum(variance, 1e-6) - 1 / window**2, 1e-3)
 
 
+def split_merged(
+    patches: Float[np.ndarray, "n k k"], blob: float, least_mass: float
+) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, "m 2 2"]]:
+    """Blobs that hold two atoms, and where these are.
+
+    A blob of about two labels' mass is compared with two labels, clipped to a sum of 1 as the training's are, at every
+    direction and distance on a grid around its centroid.
+
+    Args:
+        patches: density around each peak; the peak is in the middle.
+        blob: standard deviation of a label [px].
+        least_mass: in units of a label's mass, from which a blob is two.
+
+    Returns:
+        Rows of `patches`, and two positions (x, y) each, from the patch's middle [px].
+    """
+    if not len(patches):
+        return np.zeros(0, int), np.zeros((0, 2, 2))
+    reach = patches.shape[1] // 2
+    d = np.arange(-reach, reach + 1)
+    x, y = (v.ravel().astype(float) for v in np.meshgrid(d, d))
+    disc = np.hypot(x, y) <= DISC_OF_BLOB * blob
+    weight = patches.reshape(len(patches), -1)[:, disc].astype(float)
+    x, y = x[disc], y[disc]
+    rows = np.flatnonzero(weight.sum(1) > least_mass * 2 * np.pi * blob**2)
+    if not len(rows):
+        return rows, np.zeros((0, 2, 2))
+    weight, points = weight[rows], np.stack([x, y], -1)
+    mean = weight @ points / weight.sum(1, keepdims=True)
+    phi, half = (v.ravel() for v in np.meshgrid(np.arange(18) * np.pi / 18, blob * np.linspace(0.5, 1.5, 21)))
+    arm = half[:, None] * np.column_stack([np.cos(phi), np.sin(phi)])
+    labels = [
+        np.exp(-0.5 * ((points - mean[:, None, None] - side * arm[None, :, None]) ** 2).sum(-1) / blob**2)
+        for side in (1, -1)
+    ]
+    missed = ((np.minimum(labels[0] + labels[1], 1.0) - weight[:, None]) ** 2).sum(2)
+    best = arm[missed.argmin(1)]
+    return rows, np.stack([mean + best, mean - best], 1)
+
+
 def localise_frame(
     probabilities: Float[np.ndarray, "h w c"], pixel_size_nm: float, config: LocalisationConfig
 ) -> tuple[Float[np.ndarray, "n 2"], Int[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
@@ -94,6 +141,11 @@ def localise_frame(
     reach = int(np.ceil(2.5 * blob))
     patches = _patches(density, xy, reach)
     offset, variance = weighted_centroids(patches, blob)
+    merged, pairs = split_merged(patches, blob, config.merged_mass)
+    xy, patches, variance = (
+        np.concatenate([np.delete(v, merged, 0), np.repeat(v[merged], 2, 0)]) for v in (xy, patches, variance)
+    )
+    offset = np.concatenate([np.delete(offset, merged, 0), pairs.reshape(-1, 2)])
     label = _gaussian(offset, blob, reach)
     norm = (label**2).sum((1, 2))
     per_species = np.stack([(_patches(maps[..., c], xy, reach) * label).sum((1, 2)) for c in range(maps.shape[-1])], 1)
@@ -117,6 +169,24 @@ def is_credible(score: Float[np.ndarray, " n"], least: float) -> bool:
     return not len(sure) or bool(np.median(sure) >= least)
 
 
+def refined(
+    image: Float[np.ndarray, "h w"],
+    xy: Float[np.ndarray, "n 2"],
+    species: Int[np.ndarray, " n"],
+    sd: Float[np.ndarray, " n"],
+    pixel_size_nm: float,
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """Positions and standard deviations [px] from the map, the frame, and what neighbours tell, in this order.
+
+    A frame to which no profile can be fitted (saturated, or of another kind than sums of spots) keeps the map's.
+    """
+    fit = refine_positions(image, xy, species, sd, pixel_size_nm)
+    good = np.isfinite(fit.xy).all(1) & np.isfinite(fit.sd) & (fit.sd > 0)
+    good &= np.hypot(*(fit.xy - xy).T) < FARTHEST_NM / pixel_size_nm
+    xy, sd = np.where(good[:, None], fit.xy, xy), np.where(good, fit.sd, sd)
+    return smoothed(xy, sd, windows(xy, species, pixel_size_nm), pixel_size_nm)
+
+
 def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms:
     """Atoms of all frames; positions in px of the input frames.
 
@@ -125,6 +195,9 @@ def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms
     Args:
         maps: probability maps.
         config: lengths and threshold.
+
+    Returns:
+        Atoms of all frames. Where `maps.movie` is at hand, positions are refined on its frames.
 
     Raises:
         NoAtomsError: no frame holds an atom.
@@ -159,6 +232,12 @@ def _frame_rows(maps: Maps, t: int, config: LocalisationConfig) -> list[np.ndarr
     xy, species, score, sd = localise_frame(maps.probabilities[t], maps.pixel_size_nm, config)
     # pixel centres at whole numbers on both grids
     x, y = (xy[:, 0] + 0.5) * sx - 0.5, (xy[:, 1] + 0.5) * sy - 0.5
-    columns = [np.full(len(x), t), x, y, np.asarray(maps.species)[species], score, sd * np.sqrt(sx * sy)]
+    sd = sd * np.sqrt(sx * sy)
+    if config.refine and maps.movie is not None and len(x) and is_credible(score, config.credible):
+        frame = np.asarray(maps.movie.frames[t])
+        px = maps.input_pixel_size_nm
+        (x, y), sd = (v.T for v in refined(frame, np.column_stack([x, y]), species, config.prior_gain * sd, px))
+        sd = config.sd_gain * sd
+    columns = [np.full(len(x), t), x, y, np.asarray(maps.species)[species], score, sd]
     order = np.lexsort((x, y))
     return [column[order] for column in columns]

@@ -219,3 +219,17 @@ def test_options_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ConfigError, match=str(next(iter(wrong.values())))) as error:
         LocalisationConfig(**wrong)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("apart_nm", [0.045, 0.055, 0.065])
+def test_atoms_that_merge_into_one_blob_are_split(apart_nm):
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        phi, centre = rng.uniform(0, np.pi), 48 + rng.uniform(-0.5, 0.5, 2)
+        half = 0.5 * apart_nm / PX * np.array([np.cos(phi), np.sin(phi)])
+        xy = np.stack([centre + half, centre - half])
+        found, _, score, _ = localise_frame(_maps(xy), PX, CONFIG)
+        _, distance = _pairs(xy, found)
+        assert distance.max() * PX < 0.012 and (score > 0.8).all()
+    whole, *_ = localise_frame(_maps(_lattice(0.2)), PX, CONFIG)
+    assert len(whole) == len(_lattice(0.2))  # and nothing else is

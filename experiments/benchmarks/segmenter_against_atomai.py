@@ -1,0 +1,222 @@
+"""This project's segmenter against AtomAI's Segmentor: the same images, the same wall time, the same score.
+
+Both learn from scratch from the same 320 images with masks (192 x 192 px of 16 pm, 2 to 400 counts) for the same time,
+one after the other on the same machine, compilation counted. Then both see multislice images that neither learned
+from, over dose and pixel size; AtomAI gets them resampled to the pixel that it was trained at, which favours it away
+from 16 pm. The weights that ship with the package stand beside. Scores by `rvaejax.analysis.scores`, or with --scorer
+by any script that takes TRUTH.csv and ATOMS.csv and prints them as JSON.
+
+Command:    python experiments/benchmarks/segmenter_against_atomai.py --peer-python PYTHON --seconds 300
+PYTHON is that of an environment with torch==2.13.0, atomai==0.8.1 and six.
+Result:     experiments/benchmarks/results/segmenter_against_atomai.json, and the figure beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import tyro
+from segmenter_figure import draw
+from segmenter_sets import TRAIN_PX_NM, Shot, cramer_rao_pm, scenes, shoot, training_images
+from skimage.transform import resize
+
+from rvaejax.analysis.scores import score_atoms
+from rvaejax.atoms.config import LocalisationConfig
+from rvaejax.atoms.localise import find_atoms
+from rvaejax.errors import NoAtomsError
+from rvaejax.io.pairs import PairSource, read_pairs
+from rvaejax.io.tables import write_atoms
+from rvaejax.segmentation.config import SegmenterConfig, ValidationConfig
+from rvaejax.segmentation.pairs import PairStack, movies, stack
+from rvaejax.segmentation.predict import segment
+from rvaejax.segmentation.record import Segmenter
+from rvaejax.segmentation.train import train_segmenter
+from rvaejax.segmentation.weights import load_segmenter
+from rvaejax.types import Atoms, Movie
+
+DOSES, PIXELS = (2.0, 5.0, 10.0, 20.0, 40.0, 100.0, 200.0, 400.0), (0.008, 0.012, 0.016, 0.02, 0.025, 0.03)
+TABLE_PIXELS, TABLE_DOSES = (0.015, 0.016, 0.018, 0.02), (5.0, 40.0, 200.0)
+PEER = Path(__file__).with_name("atomai_peer.py")
+RESULTS = Path(__file__).with_name("results")
+NAME = "segmenter_against_atomai"
+LOOKS = 1.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to run."""
+
+    peer_python: Path
+    """Python of AtomAI's environment."""
+    seconds: float = 300.0
+    """Training time of each."""
+    images: int = 320
+    """Training images."""
+    specimens: int = 8
+    """Multislice specimens."""
+    scorer: Path | None = None
+    """Script to score with instead of the package's function."""
+    out: Path = RESULTS
+    """Folder for the results."""
+
+
+def known_sets(specimens: int) -> dict[str, Shot]:
+    """Multislice images by name: dose at 16 pm, pixel size at 40 counts, and the table's."""
+    group = scenes(specimens)
+    wanted = {(dose, TRAIN_PX_NM) for dose in DOSES} | {(40.0, px) for px in PIXELS}
+    wanted |= {(dose, px) for dose in TABLE_DOSES for px in TABLE_PIXELS}
+    return {f"{1000 * px:g} pm, {dose:g} counts": shoot(group, dose, px) for dose, px in sorted(wanted)}
+
+
+def score(shot: Shot, found: Atoms, scorer: Path | None) -> dict[str, float]:
+    """Detection, position and species, by the package's function or by a script."""
+    size = shot.frames.shape[1:]
+    if scorer is None:
+        return {k: float(v) for k, v in score_atoms(shot.truth, found, size=size)._asdict().items()}
+    with tempfile.TemporaryDirectory() as folder:
+        truth, atoms = Path(folder) / "truth.csv", Path(folder) / "atoms.csv"
+        write_atoms(truth, shot.truth)
+        write_atoms(atoms, found)
+        px = str(shot.truth.pixel_size_nm)
+        command = [sys.executable, str(scorer), str(truth), str(atoms), "--px-nm", px]
+        done = subprocess.run([*command, "--size", str(size[1]), str(size[0])], capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+def ours(segmenter: Segmenter | None, shot: Shot, *, refine: bool = True) -> Atoms:
+    """Atoms that this project finds; by default with the weights that ship."""
+    movie = Movie(shot.frames, shot.truth.pixel_size_nm, "option", name="benchmark")
+    try:
+        return find_atoms(segment(movie, segmenter=segmenter), config=LocalisationConfig(refine=refine))
+    except NoAtomsError:
+        return shot.truth.select(np.zeros(0, int))
+
+
+def train_ours(pairs: Path, held_out: Shot, seconds: float) -> tuple[Segmenter, list[list[float]], int]:
+    """The segmenter after `seconds`, [seconds, F1] on the held-out images on the way, and the steps taken."""
+    config = SegmenterConfig(
+        steps=100_000, pairs_fraction=1.0, average=0.98, validation=ValidationConfig(every=20, patience=None)
+    )
+    examples = stack(movies(read_pairs(PairSource(file=pairs), config.species)), config)
+    began, away, look, curve = time.monotonic(), 0.0, 10.0, []
+
+    def evaluate(params: Any) -> dict[str, float]:
+        nonlocal away, look
+        spent = time.monotonic() - began - away
+        if spent < look:
+            return {}
+        paused = time.monotonic()
+        found = ours(Segmenter(config, (params,)), held_out, refine=False)
+        curve.append([spent, score(held_out, found, None)["f1"]])
+        look *= LOOKS
+        away += time.monotonic() - paused
+        return {}
+
+    few = PairStack(*(part[:8] for part in examples))
+    result = train_segmenter(
+        config, seed=0, pairs=examples, held_out_pairs=few, evaluate=evaluate, deadline=began + seconds
+    )
+    return Segmenter(config, (result.state.average,)), curve, int(result.state.step)
+
+
+def peers_view(shot: Shot) -> tuple[np.ndarray, float]:
+    """The frames at the pixel that AtomAI was trained at, in whole multiples of 8 px, and their scale."""
+    size = shot.frames.shape[1]
+    scale = shot.truth.pixel_size_nm / TRAIN_PX_NM
+    side = round(size * scale)
+    frames = shot.frames
+    if side != size:
+        small = side < size
+        frames = np.stack([resize(frame, (side, side), order=3, anti_aliasing=small) for frame in frames])
+    pad = -side % 8
+    return np.pad(frames, ((0, 0), (0, pad), (0, pad)), mode="edge").astype(np.float32), side / size
+
+
+def peers_atoms(rows: np.ndarray, shot: Shot, scale: float) -> Atoms:
+    """AtomAI's rows of frame, x, y, class as atoms in the frames' own pixels."""
+    x, y = ((rows[:, i] + 0.5) / scale - 0.5 for i in (1, 2))
+    species = np.where(rows[:, 3] == 1, "C", "Si")
+    ones = np.ones(len(rows))
+    return Atoms(rows[:, 0].astype(int), x, y, species, ones, 0 * ones, shot.truth.pixel_size_nm)
+
+
+def frames_per_second(frames: np.ndarray) -> dict[str, float]:
+    """Frames of 512 x 512 px per second: maps alone, maps and positions in them, and refined positions."""
+    out = {}
+    movies_ = [Movie(frame[None], TRAIN_PX_NM, "option", name="speed") for frame in frames]
+    whole = load_segmenter()
+    for name, refine in (("maps", None), ("maps and positions", False), ("maps and refined positions", True)):
+        for repeat, movie in enumerate([movies_[0], *movies_]):
+            if repeat == 1:
+                begun = time.monotonic()
+            maps = segment(movie, segmenter=whole)
+            if refine is not None:
+                find_atoms(maps, config=LocalisationConfig(refine=refine))
+        out[name] = len(frames) / (time.monotonic() - begun)
+    return out
+
+
+def main(options: Options) -> None:
+    """Trains both, scores both, writes figures and numbers."""
+    logging.getLogger("rvaejax").setLevel(logging.ERROR)
+    sets = known_sets(options.specimens)
+    held = training_images(12, seed=99)
+    ones = np.ones(len(held["frame"]))
+    x, y = held["xy"].T.astype(float)
+    atoms = Atoms(held["frame"], x, y, held["species"], ones, 0 * ones, TRAIN_PX_NM)
+    held_out = Shot(held["images"], held["images"], atoms)
+    speed = np.stack([np.tile(s, (3, 3))[:512, :512] for s in sets["16 pm, 40 counts"].frames])
+    result: dict[str, Any] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "jax": jax.__version__,
+        "seconds of training each": options.seconds,
+        "training images": options.images,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        train = training_images(options.images)
+        np.savez(work / "train.npz", **{k: train[k] for k in ("images", "masks", "pixel_size_nm")})
+        views = {name: peers_view(shot) for name, shot in sets.items()}
+        np.savez(work / "sets.npz", held_out=held_out.frames, speed=speed, **{k: v for k, (v, _) in views.items()})
+        segmenter, curve, steps = train_ours(work / "train.npz", held_out, options.seconds)
+        result["ours"] = {
+            "steps": steps,
+            "seconds and held-out F1": curve,
+            "frames per second": frames_per_second(speed),
+        }
+        subprocess.run(
+            [str(options.peer_python), str(PEER), str(work), str(options.seconds)], check=True, stdout=sys.stderr
+        )
+        found, facts = np.load(work / "atomai.npz"), json.loads((work / "atomai.json").read_text())
+        looks = [
+            [seconds, score(held_out, peers_atoms(found[f"look_{i}"], held_out, 1.0), None)["f1"]]
+            for i, seconds in enumerate(facts["look_seconds"])
+        ]
+        result["atomai"] = {**facts, "seconds and held-out F1": looks}
+        for name, shot in sets.items():
+            result.setdefault("multislice", {})[name] = {
+                "trained here": score(shot, ours(segmenter, shot), options.scorer),
+                "shipped": score(shot, ours(None, shot), options.scorer),
+                "atomai": score(shot, peers_atoms(found[name], shot, views[name][1]), options.scorer),
+                "Cramér-Rao bound pm": cramer_rao_pm(shot) if shot.truth.pixel_size_nm >= TRAIN_PX_NM / 2 else None,
+            }
+            print(name, json.dumps(result["multislice"][name]), flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    draw(result, options.out / f"{NAME}.png")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

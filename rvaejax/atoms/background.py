@@ -1,0 +1,64 @@
+"""What is smooth in a frame and not atoms: far tails of the probe, contamination; it falls steeply at a hole's rim."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rvaejax.atoms.fit import Fit
+from rvaejax.atoms.profile import Profile, functions, matrix
+
+SMOOTH_NM = 0.1  # a Gaussian of this width leaves 1 % of graphene's own lattice
+COARSE_NM = 0.045  # pixels of this size are fine enough for what is that smooth
+
+
+def _blur(image: Float[Array, "h w"], sigma: float) -> Float[Array, "h w"]:
+    """Gaussian blur, normalised at the borders."""
+
+    def kernel(n: int) -> Float[Array, "n n"]:
+        d = jnp.arange(n)[:, None] - jnp.arange(n)[None, :]
+        k = jnp.exp(-0.5 * (d / sigma) ** 2)
+        return k / k.sum(1, keepdims=True)
+
+    return kernel(image.shape[0]) @ image @ kernel(image.shape[1]).T
+
+
+@functools.partial(jax.jit, static_argnames=("block", "pixel_size_nm"))
+def background(
+    image: Float[Array, "h w"],
+    fit: Fit,
+    species: Int[Array, " n"],
+    real: Float[Array, " n"],
+    profile: Profile,
+    *,
+    block: int,
+    pixel_size_nm: float,
+) -> Float[Array, "h w"]:
+    """The frame less its atoms, smoothed.
+
+    Args:
+        image: the frame.
+        fit: where the atoms are and how high.
+        species: their species.
+        real: 1 for an atom, 0 for a spare row.
+        profile: image of an atom.
+        block: side of the blocks of pixels on which this is computed.
+        pixel_size_nm: the frame's pixel [nm].
+    """
+    h, w = image.shape
+    padded = jnp.pad(image, ((0, -h % block), (0, -w % block)), mode="edge")
+    rows, columns = (side // block for side in padded.shape)
+
+    def blocks(side: int, at: Float[Array, " n"]) -> Float[Array, "n side functions"]:
+        values, _ = functions(jnp.arange(float(side))[None] - at[:, None], profile.core)
+        return values.reshape(len(at), side // block, block, -1).mean(2)
+
+    fx, fy = blocks(padded.shape[1], fit.xy[:, 0]), blocks(padded.shape[0], fit.xy[:, 1])
+    mixed = jnp.einsum("nwt,nst->nws", fx, jax.vmap(matrix)(profile.weights)[species])
+    atoms = jnp.einsum("nhs,nws->hw", fy * (fit.height * real)[:, None, None], mixed)
+    left = padded.reshape(rows, block, columns, block).mean((1, 3)) - atoms
+    smooth = _blur(left, SMOOTH_NM / (block * pixel_size_nm))
+    return jax.image.resize(smooth, padded.shape, "linear")[:h, :w]

@@ -1,0 +1,141 @@
+r"""What an atom's neighbours tell of its position: the sheet is locally smooth, and how smooth, the frame itself says.
+
+An atom with three C neighbours lies near the mean of theirs: exactly so in a perfect sheet, however it is turned or
+evenly strained, and within picometres in a bent one. With :math:`\delta_i = r_i - \tfrac13 \sum_{j \sim i} r_j`,
+
+.. math:: p(r) \propto \prod_i t_\nu(\delta_i / \tau)
+
+is a prior of the positions whose scale :math:`\tau` is estimated from the frame, and whose heavy tails let those atoms
+be where they are that do not follow: at defects. It is solved around each atom in a window of its nearest atoms, as a
+scale mixture of normals by expectation-maximisation (Lange, Little, Taylor, J. Am. Stat. Assoc. 84, 881 (1989)). Atoms
+with other than three C neighbours keep the position that was measured.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from scipy.spatial import cKDTree
+
+from rvaejax.atoms.patches import CHUNK, neighbours, padded, padded_rows
+
+WINDOW = 21  # neighbours in a window: the first four shells and what a fifth has
+BOND_NM = 0.19  # longest C-C bond
+FREEDOM = 3.0  # of the t distribution
+START_NM = 0.003  # first guess of the scale
+LEAST_NM = 0.0003  # smallest scale: below what any fit resolves
+ROUNDS = 6
+FEWEST = 20  # constrained atoms from which a scale can be told
+
+
+class Windows(NamedTuple):
+    """Around each atom its nearest atoms, itself first.
+
+    Attributes:
+        near: (n, m) their rows.
+        real: (n, m) 1 where there is one.
+        rows: (n, m, m) the operator that takes positions to `delta`, zero rows for atoms that have no such relation.
+    """
+
+    near: Int[Array, "n m"]
+    real: Float[Array, "n m"]
+    rows: Float[Array, "n m m"]
+
+
+def sheet_sites(
+    xy: Float[np.ndarray, "n 2"], species: Int[np.ndarray, " n"], pixel_size_nm: float
+) -> tuple[Bool[np.ndarray, " n"], Int[np.ndarray, "n 3"]]:
+    """Which atoms are C with three C neighbours, and these neighbours (-1 elsewhere)."""
+    lists = cKDTree(xy).query_ball_point(xy, BOND_NM / pixel_size_nm)
+    bonds = np.full((len(xy), 3), -1)
+    for i, others in enumerate(lists):
+        bonded = [j for j in others if j != i]
+        if len(bonded) == 3 and species[i] == 0 and not species[bonded].any():
+            bonds[i] = bonded
+    return bonds[:, 0] >= 0, bonds
+
+
+def windows(xy: Float[np.ndarray, "n 2"], species: Int[np.ndarray, " n"], pixel_size_nm: float) -> Windows:
+    """Windows of all atoms, filled up with empty ones to whole chunks."""
+    _, bonds = sheet_sites(xy, species, pixel_size_nm)
+    near, real = neighbours(xy, WINDOW, np.inf)
+    bonded = (bonds[near][:, :, :, None] == near[:, None, None, :]).any(2) & real[:, None, :] & real[:, :, None]
+    whole = bonded.sum(2) == 3  # all three neighbours lie in the window
+    rows = (np.eye(near.shape[1])[None] - bonded / 3) * whole[:, :, None]
+    size = padded_rows(len(xy))
+    return Windows(*(jnp.asarray(padded(v, size)) for v in (near, real.astype(np.float32), rows.astype(np.float32))))
+
+
+@jax.jit
+def _solve(
+    xy: Float[Array, "n 2"], precision: Float[Array, " n"], stiffness: Float[Array, " n"], window: Windows
+) -> tuple[Float[Array, "c 2"], Float[Array, " c"], Float[Array, " c"]]:
+    """Of the first atom of each window: its posterior move and variance, and the expectation of its delta squared."""
+    near, real, rows = window
+    measured = jnp.where(real > 0, precision[near], 1.0)
+    normal = jnp.einsum("nki,nk,nkj->nij", rows, stiffness[near], rows)
+    normal = normal + measured[:, :, None] * jnp.eye(near.shape[1])[None]
+    first = jnp.zeros((len(near), near.shape[1])).at[:, 0].set(1.0)
+    relative = xy[near] - xy[near[:, :1]]
+    right = jnp.concatenate([(real * measured)[..., None] * relative, first[..., None], rows[:, 0, :, None]], -1)
+    solved = jnp.linalg.solve(normal, right)
+    delta = jnp.einsum("nm,nmk->nk", rows[:, 0], solved)
+    return solved[:, 0, :2], solved[:, 0, 2], (delta[:, :2] ** 2).sum(1) + 2 * delta[:, 3]
+
+
+def settle(
+    xy: Float[np.ndarray, "n 2"], sd: Float[np.ndarray, " n"], stiffness: Float[np.ndarray, " n"], at: Windows
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Positions for given stiffnesses (inverse squares of each atom's scale of delta): a linear problem.
+
+    Args:
+        xy: measured positions [px].
+        sd: their standard deviations [px].
+        stiffness: 1 / scale² of each atom's delta [px^-2], 0 for atoms that are not bound.
+        at: windows of all atoms.
+
+    Returns:
+        Positions, their variances, and the expectation of each atom's delta squared [px²].
+    """
+    n, size = len(xy), len(at.near)
+    places, precision, stiff = (
+        jnp.asarray(padded(v.astype(np.float32), size))
+        for v in (xy - xy.mean(0), 1 / np.maximum(sd, 1e-6) ** 2, stiffness)
+    )
+    chunks = [Windows(*(v[first : first + CHUNK] for v in at)) for first in range(0, size, CHUNK)]
+    solved = [_solve(places, precision, stiff, chunk) for chunk in chunks]
+    move, variance, squared = (np.concatenate([np.asarray(v) for v in part])[:n] for part in zip(*solved, strict=True))
+    return xy + move, variance, squared
+
+
+def bound(at: Windows, n: int) -> Bool[np.ndarray, " n"]:
+    """Which atoms the sheet binds: C with three C neighbours."""
+    return np.asarray((at.rows[:n, 0] != 0).any(axis=1))
+
+
+def smoothed(
+    xy: Float[np.ndarray, "n 2"], sd: Float[np.ndarray, " n"], at: Windows, pixel_size_nm: float
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """Positions and their standard deviations, given what the neighbours' positions tell.
+
+    Args:
+        xy: measured positions (x, y) [px].
+        sd: their standard deviations per axis [px].
+        at: windows of all atoms.
+        pixel_size_nm: the pixel [nm].
+    """
+    held = bound(at, len(xy))
+    if held.sum() < FEWEST:
+        return xy, sd
+    scale = (START_NM / pixel_size_nm) ** 2
+    stiffness = np.where(held, 1 / scale, 0.0)
+    for _ in range(ROUNDS):
+        settled, variance, squared = settle(xy, sd, stiffness, at)
+        weight = (FREEDOM + 2) / (FREEDOM + squared / scale)
+        scale = max(float((weight * squared)[held].sum() / (2 * held.sum())), (LEAST_NM / pixel_size_nm) ** 2)
+        stiffness = np.where(held, (FREEDOM + 2) / (FREEDOM * scale + squared), 0.0)
+    return settled, np.sqrt(variance)

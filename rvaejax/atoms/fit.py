@@ -1,0 +1,240 @@
+"""Positions fitted to the frame itself: every atom together with its neighbours, weighted by the noise.
+
+Each atom has a patch around it. The model of a patch is the sum of the profiles of the atom and its neighbours, and a
+constant. `equations` linearises the weighted least squares problem of each atom in its own patch; `step` solves, for
+all atoms at once, the equations of one atom together with those of its three nearest neighbours, the others held, and
+moves that one atom: overlapping Schwarz iteration, which converges in a few sweeps because what is farther away hardly
+matters, to where every atom's own equations are fulfilled.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from rvaejax.atoms.profile import TERMS, Profile, functions, matrix
+
+OUTLIER = 6.0  # pixels farther from the model than this many standard deviations do not count
+JOINT = 4  # the atom and its bonded neighbours, fitted together
+
+
+class Patches(NamedTuple):
+    """The frame around some of the atoms, and who shines into it: what stays the same while positions move.
+
+    Attributes:
+        grid: (k,) distance of the patch's pixels from its middle [px].
+        origin: (n, 2) middle of each patch (x, y) [px].
+        values: (n, k, k) the frame.
+        inside: (n, k, k) 1 in the frame and in the patch's disc, else 0.
+        near: (n, j) rows of the atom itself and of its neighbours, nearest first, in the table of all atoms.
+        real: (n, j) 1 where there is such a neighbour, else 0.
+        species: (n, j) species of the atom and its neighbours.
+    """
+
+    grid: Float[Array, " k"]
+    origin: Float[Array, "n 2"]
+    values: Float[Array, "n k k"]
+    inside: Float[Array, "n k k"]
+    near: Int[Array, "n j"]
+    real: Float[Array, "n j"]
+    species: Int[Array, "n j"]
+
+
+class Fit(NamedTuple):
+    """Positions (x, y) [px] and heights of the atoms."""
+
+    xy: Float[Array, "n 2"]
+    height: Float[Array, " n"]
+
+
+class Known(NamedTuple):
+    """What is known of the positions before the fit: (x, y) [px] and its precision [px^-2]."""
+
+    xy: Float[Array, "n 2"]
+    precision: Float[Array, " n"]
+
+
+class Equations(NamedTuple):
+    """Of each patch, linearised at the current fit: what its own pixels say of its atom.
+
+    Attributes:
+        normal: (n, 3, 3) normal matrix of the atom's height, x and y, the patch's constant eliminated.
+        coupling: (n, 3, 3 m) the same between the atom and its m nearest neighbours (all heights, all x, all y).
+        gradient: (n, 3) right-hand side.
+        model: (n, k, k) the patch as the fit has it, constant included.
+        residual: (n, k, k) the frame less the model.
+    """
+
+    normal: Float[Array, "n 3 3"]
+    coupling: Float[Array, "n 3 m"]
+    gradient: Float[Array, "n 3"]
+    model: Float[Array, "n k k"]
+    residual: Float[Array, "n k k"]
+
+
+def _distances(fit: Fit, patches: Patches, joint: int | None = None) -> tuple[Array, Array, Array]:
+    """Of each patch's columns and rows from each neighbour [px], and the neighbours' heights."""
+    near, real = patches.near[:, :joint], patches.real[:, :joint]
+    at = fit.xy[near] - patches.origin[:, None, :]
+    dx, dy = (patches.grid[None, None, :] - at[..., i, None] for i in (0, 1))
+    return dx, dy, fit.height[near] * real
+
+
+def _mixed(
+    values: Float[Array, "n j k functions"], species: Int[Array, "n j"], profile: Profile
+) -> Float[Array, "n j k functions"]:
+    """M f of each neighbour, M that of its species."""
+    mixed = jnp.zeros_like(values)
+    for s in range(len(profile.weights)):
+        here = (species == s)[..., None, None]
+        mixed = jnp.where(here, values @ matrix(profile.weights[s]).T, mixed)
+    return mixed
+
+
+@jax.jit
+def equations(fit: Fit, patches: Patches, weight: Float[Array, "n k k"], profile: Profile) -> Equations:
+    """The weighted least squares problem of each patch's atom, linearised.
+
+    Args:
+        fit: where all atoms are.
+        patches: the frame around some of them.
+        weight: inverse variance of each pixel.
+        profile: image of an atom of height 1.
+    """
+    dx, dy, height = _distances(fit, patches)
+    fx, sx = functions(dx, profile.core)
+    fy, sy = functions(dy, profile.core)
+    fx, sx = (_mixed(values, patches.species, profile) for values in (fx, sx))
+    model = jnp.einsum("njyt,njxt->nyx", fy * height[..., None, None], fx)
+    fx, sx, fy, sy = (part[:, :JOINT] for part in (fx, sx, fy, sy))
+    here, real = height[:, :JOINT, None, None], patches.real[:, :JOINT, None, None]
+    n = len(model)
+    columns = (
+        jnp.einsum("njyt,njxt->njyx", fy, fx) * real,
+        jnp.einsum("njyt,njxt->njyx", fy, sx) * here,
+        jnp.einsum("njyt,njxt->njyx", sy, fx) * here,
+    )
+    design = jnp.stack(columns, 1).reshape(n, 3, JOINT, -1)
+    w = weight.reshape(n, -1)
+    total = jnp.maximum(w.sum(1), 1e-20)
+    residual = (patches.values - model).reshape(n, -1)
+    level = (residual * w).sum(1) / total
+    residual = residual - level[:, None]
+    own = design[:, :, 0]
+    own = own - (own * w[:, None]).sum(2, keepdims=True) / total[:, None, None]
+    weighted = own * w[:, None]
+    others = design[:, :, 1:].reshape(n, 3 * (JOINT - 1), -1)
+    return Equations(
+        normal=jnp.einsum("npk,nqk->npq", weighted, own),
+        coupling=jnp.einsum("npk,nqk->npq", weighted, others),
+        gradient=jnp.einsum("npk,nk->np", weighted, residual),
+        model=model + level[:, None, None],
+        residual=residual.reshape(model.shape),
+    )
+
+
+class Step(NamedTuple):
+    """A move of each atom: the new fit, and each position's posterior covariance [px²]."""
+
+    fit: Fit
+    covariance: Float[Array, "n 2 2"]
+
+
+@jax.jit
+def step(
+    fit: Fit,
+    known: Known,
+    normal: Float[Array, "n 3 3"],
+    coupling: Float[Array, "n 3 m"],
+    gradient: Float[Array, "n 3"],
+    near: Int[Array, "n j"],
+    real: Float[Array, "n j"],
+    limit: float,
+) -> Step:
+    """Each atom moved to where its own equations and its neighbours' have it, those of all others held.
+
+    Args:
+        fit: where the atoms are.
+        known: where they were thought to be, and how surely: a normal prior.
+        normal: see `Equations`; here of all atoms.
+        coupling: of all atoms.
+        gradient: of all atoms.
+        near: rows of each atom and of its bonded neighbours.
+        real: which of them exist.
+        limit: longest move [px].
+    """
+    n = len(fit.xy)
+    precision = jnp.stack([jnp.zeros(n), known.precision, known.precision], 1)
+    diagonal = jnp.diagonal(normal, axis1=1, axis2=2)
+    ridge = 1e-4 * diagonal + 1e-20 + precision
+    normal = normal + ridge[:, :, None] * jnp.eye(3)[None]
+    pull = jnp.concatenate([jnp.zeros((n, 1)), known.precision[:, None] * (known.xy - fit.xy)], 1)
+    gradient = gradient + pull
+    # parameters in the order: heights, x, y, each of the atom and its neighbours
+    blocks = jnp.zeros((n, 3, JOINT, 3, JOINT))
+    own = jnp.arange(JOINT)
+    blocks = blocks.at[:, :, own, :, own].set((normal[near] * real[..., None, None]).transpose(1, 0, 2, 3))
+    shared = coupling.reshape(n, 3, 3, JOINT - 1)
+    blocks = blocks.at[:, :, 0, :, 1:].set(shared).at[:, :, 1:, :, 0].set(shared.transpose(0, 2, 3, 1))
+    missing = jnp.broadcast_to((1 - real)[:, None, :], (n, 3, JOINT)).reshape(n, -1)
+    system = blocks.reshape(n, 3 * JOINT, 3 * JOINT) + missing[:, :, None] * jnp.eye(3 * JOINT)[None]
+    right = (gradient[near] * real[..., None]).transpose(0, 2, 1).reshape(n, -1)
+    inverse = jnp.linalg.inv(system)
+    change = jnp.einsum("npq,nq->np", inverse, right)
+    move = jnp.stack([change[:, JOINT], change[:, 2 * JOINT]], -1)
+    length = jnp.linalg.norm(move, axis=1, keepdims=True)
+    move = move * jnp.minimum(1.0, limit / jnp.maximum(length, 1e-9)) * real[:, :1]
+    rows = jnp.array([JOINT, 2 * JOINT])
+    moved = Fit(fit.xy + move, jnp.maximum(fit.height + change[:, 0] * real[:, 0], 1e-9))
+    return Step(moved, inverse[:, rows[:, None], rows[None, :]])
+
+
+@jax.jit
+def pixel_weights(found: Equations, inside: Float[Array, "n k k"], noise: Float[Array, " 4"]) -> Float[Array, "n k k"]:
+    """Inverse variance of each pixel, 0 for pixels that the model cannot explain (hot ones).
+
+    Args:
+        found: model and residual.
+        inside: which pixels count.
+        noise: variance = noise[0] + noise[1] * (model - noise[2]) above that brightness, and least noise[3].
+    """
+    variance = noise[0] + noise[1] * jnp.maximum(found.model - noise[2], 0) + noise[3]
+    squared = found.residual**2 / variance
+    use = inside * (squared < OUTLIER**2)
+    # a patch that the model cannot explain (contamination, an atom that was missed) counts less as a whole
+    excess = (use * squared).sum((1, 2)) / jnp.maximum(use.sum((1, 2)), 1.0)
+    return use / variance / jnp.maximum(excess, 1.0)[:, None, None]
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def profile_normal(
+    fit: Fit, patches: Patches, weight: Float[Array, "n k k"], core: Float[Array, ""], count: int
+) -> tuple[Float[Array, "m m"], Float[Array, " m"], Float[Array, ""]]:
+    """Normal equations of the profiles' weights (all terms of one species after the other), and the square sum.
+
+    Each patch's constant is projected out.
+
+    Args:
+        fit: where the atoms are.
+        patches: the frame around some of them.
+        weight: inverse variance of each pixel.
+        core: width of the profiles' core [px].
+        count: number of species.
+    """
+    dx, dy, height = _distances(fit, patches)
+    fx, _ = functions(dx, core)
+    fy, _ = functions(dy, core)
+    shapes = []
+    for s in range(count):
+        mine = fy * jnp.where(patches.species == s, height, 0.0)[..., None, None]
+        shapes += [jnp.einsum("njy,njx->nyx", mine[..., i], fx[..., j]) for i, j in TERMS]
+    terms, values = jnp.stack(shapes, 1), patches.values[:, None]
+    total = jnp.maximum(weight.sum((1, 2))[:, None, None, None], 1e-20)
+    terms, values = (v - (v * weight[:, None]).sum((2, 3), keepdims=True) / total for v in (terms, values))
+    rows = terms.transpose(1, 0, 2, 3).reshape(len(shapes), -1)
+    weighted = (terms * weight[:, None]).transpose(1, 0, 2, 3).reshape(len(shapes), -1)
+    return weighted @ rows.T, weighted @ values.reshape(-1), (values**2 * weight[:, None]).sum()

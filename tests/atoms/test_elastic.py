@@ -1,0 +1,90 @@
+"""What neighbours tell of a position: nothing false in a strained sheet, much in a noisy one, little at a defect."""
+
+import numpy as np
+import pytest
+
+from rvaejax.atoms.elastic import FREEDOM, bound, settle, sheet_sites, smoothed, windows
+
+PX_NM = 0.016
+BOND = 0.142 / PX_NM
+
+
+def sheet(n=9):
+    i, j = np.meshgrid(np.arange(n), np.arange(n))
+    a = BOND * np.sqrt(3) * np.stack([i + j / 2, j * np.sqrt(3) / 2], -1).reshape(-1, 2)
+    return np.concatenate([a, a + [0, BOND]])
+
+
+def smooth(xy, sd):
+    return smoothed(xy, np.full(len(xy), sd), windows(xy, np.zeros(len(xy), int), PX_NM), PX_NM)
+
+
+@pytest.fixture(scope="module")
+def bent():
+    """Evenly strained and turned: every atom is the mean of its neighbours."""
+    return sheet() @ np.array([[0.82, 0.55], [-0.58, 0.80]])
+
+
+def test_only_carbon_among_three_carbons_is_bound(bent):
+    species = np.zeros(len(bent), int)
+    held, bonds = sheet_sites(bent, species, PX_NM)
+    assert 0.7 < held.mean() < 1  # all but the rim
+    middle = np.argmin(np.hypot(*(bent - bent.mean(0)).T))
+    species[middle] = 1  # a dopant frees itself and its neighbours
+    fewer, _ = sheet_sites(bent, species, PX_NM)
+    assert set(np.flatnonzero(held & ~fewer)) == {middle, *bonds[middle]}
+
+
+def test_a_strained_sheet_stays_where_it_is(bent):
+    xy, _ = smooth(bent, 0.3)
+    np.testing.assert_allclose(xy, bent, atol=2e-3)
+
+
+def test_noise_is_averaged_over_neighbours_and_what_is_left_is_stated(bent):
+    errors, sds = [], []
+    for seed in range(4):
+        noise = np.random.default_rng(seed).normal(0, 0.4, bent.shape)
+        xy, sd = smooth(bent + noise, 0.4)
+        held, _ = sheet_sites(bent, np.zeros(len(bent), int), PX_NM)
+        errors.append((xy - bent)[held])
+        sds.append(np.repeat(sd[held, None], 2, 1))
+    errors, sds = np.concatenate(errors), np.concatenate(sds)
+    assert np.sqrt((errors**2).mean()) < 0.6 * 0.4
+    assert 0.60 < (np.abs(errors) < sds).mean() < 0.80
+
+
+def test_an_atom_that_does_not_follow_is_left_alone(bent):
+    held, _ = sheet_sites(bent, np.zeros(len(bent), int), PX_NM)
+    odd = np.flatnonzero(held)[30]
+    true = bent.copy()
+    true[odd] += [1.2, 0.0]  # 19 pm
+    measured = true + np.random.default_rng(0).normal(0, 0.05, true.shape)
+    xy, _ = smooth(measured, 0.05)
+    assert abs(xy[odd] - true[odd]).max() < 0.25
+
+
+def test_windows_agree_with_the_whole_sheet_solved_at_once(bent):
+    """A window's solution against the dense one, for stiff neighbours."""
+    n, species = len(bent), np.zeros(len(bent), int)
+    noise = np.random.default_rng(3).normal(0, 0.3, bent.shape)
+    held, bonds = sheet_sites(bent, species, PX_NM)
+    operator = np.eye(n) * held[:, None]
+    for i in np.flatnonzero(held):
+        operator[i, bonds[i]] = -1 / 3
+    stiffness, precision = held / 0.2**2, np.full(n, 1 / 0.3**2)
+    normal = operator.T @ (stiffness[:, None] * operator) + np.diag(precision)
+    whole = np.linalg.solve(normal, precision[:, None] * (bent + noise))
+    variance = np.diag(np.linalg.inv(normal))
+    at = windows(bent, species, PX_NM)
+    settled, spread, _ = settle(bent + noise, np.full(n, 0.3), stiffness, at)
+    middle = np.abs(bent - bent.mean(0)).max(1) < 2.5 * BOND
+    assert (bound(at, n) <= held).all()
+    np.testing.assert_allclose(settled[middle], whole[middle], atol=0.05)  # px, of a noise of 0.3
+    np.testing.assert_allclose(spread[middle], variance[middle], rtol=0.1)
+    assert FREEDOM > 2  # else the prior's variance would not exist
+
+
+def test_few_atoms_are_left_as_they_are():
+    xy = sheet(2)
+    same, sd = smooth(xy, 0.2)
+    assert same is xy and (sd == 0.2).all()
