@@ -134,7 +134,8 @@ def labelled_batch(
         key: the one source of randomness.
         bank: sheets under the beam, of which `sheet_config.bank_share` of the images show pieces.
     """
-    k_sheet, k_image = (jax.random.split(k, n) for k in jax.random.split(key))
+    each = jax.vmap(jax.random.split)(jax.random.split(key, n))
+    k_sheet, k_image = each[:, 0], each[:, 1]  # as in `labelled_image`
     cut = 0 if bank is None else round(sheet_config.bank_share * n)
     parts = []
     if bank is not None and cut:

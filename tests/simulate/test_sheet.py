@@ -24,7 +24,7 @@ from rvaejax.simulate.sheet import (
     rotate_bonds,
     two_grains,
 )
-from rvaejax.simulate.truth import local_truth
+from rvaejax.structure.sites import describe_sites
 
 ATOMS_PER_NM2 = 4 / (np.sqrt(3) * LATTICE_NM**2)
 ORIGIN = jnp.zeros(2)
@@ -111,7 +111,8 @@ def test_a_grain_boundary_parts_two_orientations(grains, seed):
     xy, mask = grains(key=jax.random.key(seed), angles=angles, boundary=True)
     mask = remove_overlaps(xy, mask)
     xy = np.asarray(xy)[np.asarray(mask)]
-    _, orientation, kind = local_truth(xy, np.full(len(xy), "C"))
+    sites = describe_sites(xy, np.full(len(xy), "C"))
+    orientation, kind = sites.orientation, sites.kind
     bulk, xy = orientation[kind == "bulk"], xy[kind == "bulk"]
     # modulo 60 degrees both sublattices agree; at angle 0 a bond points down, 30 degrees in that period
     local = np.angle(np.exp(6j * (bulk - np.pi / 6))) / 6
@@ -126,7 +127,8 @@ def test_a_grain_boundary_parts_two_orientations(grains, seed):
 def test_without_a_boundary_there_is_one_grain_that_fills_the_field(grains):
     xy, mask = grains(key=jax.random.key(3), angles=jnp.array([0.5, 1.0]), boundary=False)
     kept = np.asarray(xy)[np.asarray(mask)]
-    n, orientation, kind = local_truth(kept, np.full(len(kept), "C"))
+    sites = describe_sites(kept, np.full(len(kept), "C"))
+    n, orientation, kind = sites.coordination, sites.orientation, sites.kind
     local = np.angle(np.exp(6j * (orientation[kind == "bulk"] - np.pi / 6 - 0.5))) / 6
     assert abs(local).max() < 1e-3
     inside = ((kept >= 0) & (kept <= 4.0)).all(1)
