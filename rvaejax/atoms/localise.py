@@ -181,10 +181,13 @@ def refined(
     A frame to which no profile can be fitted (saturated, or of another kind than sums of spots) keeps the map's.
     """
     fit = refine_positions(image, xy, species, sd, pixel_size_nm)
+    farthest = FARTHEST_NM / pixel_size_nm
     good = np.isfinite(fit.xy).all(1) & np.isfinite(fit.sd) & (fit.sd > 0)
-    good &= np.hypot(*(fit.xy - xy).T) < FARTHEST_NM / pixel_size_nm
-    xy, sd = np.where(good[:, None], fit.xy, xy), np.where(good, fit.sd, sd)
-    return smoothed(xy, sd, windows(xy, species, pixel_size_nm), pixel_size_nm)
+    good &= np.hypot(*(fit.xy - xy).T) < farthest
+    measured, spread = np.where(good[:, None], fit.xy, xy), np.where(good, fit.sd, sd)
+    settled, left = smoothed(measured, spread, windows(xy, species, pixel_size_nm), pixel_size_nm)
+    near = np.hypot(*(settled - xy).T) < farthest
+    return np.where(near[:, None], settled, xy), np.where(near, left, sd)
 
 
 def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms:
