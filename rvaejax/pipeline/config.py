@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rvaejax.atoms.config import WindowConfig
 from rvaejax.errors import ConfigError
-from rvaejax.io.pairs import PairSource
 from rvaejax.rvae.config import preset
 from rvaejax.segmentation.config import SegmenterConfig
+
+if TYPE_CHECKING:
+    from rvaejax.io.pairs import PairSource
 
 
 def check_seed(seed: int) -> None:
@@ -111,6 +113,8 @@ class SegmenterOptions:
         """Where the user's pairs are, if there are any."""
         if all(given is None for given in (self.pairs, self.images, self.masks, self.points)):
             return None
+        from rvaejax.io.pairs import PairSource  # NumPy and readers: not for --help
+
         return PairSource(self.pairs, self.images, self.masks, self.points, self.px_nm, self.species)
 
     @property
