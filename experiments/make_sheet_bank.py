@@ -4,7 +4,8 @@ Claim: disorder as the beam makes it (holes with reconstructed edges, 5-7 chains
 comes at the price of a crop when the sheets are simulated once.
 
 Command:    python experiments/make_sheet_bank.py --out rvaejax/simulate/sheets.npz
-Wall time, size: see the end of its output.
+Wall time:  43 s on 2 CPU cores
+Result:     109,066 atoms, 1.19 % of them Si, in 48 sheets of 8 nm; 0.54 MB
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ import numpy as np
 
 from rvaejax.atoms.profile import Profile, functions, matrix
 from rvaejax.atoms.refine import refine_positions
-from rvaejax.simulate.bank import shipped_bank
 from rvaejax.simulate.config import SPECIES, ImagingConfig, SheetConfig
 from rvaejax.simulate.dataset import labelled_batch
 from rvaejax.simulate.imaging import class_labels
@@ -78,7 +77,6 @@ def scenes(count: int, seed: int = 1) -> list[Scene]:
         si_fraction=(0.004, 0.012), strain=0.0, scale_jitter=0.0, displacement_nm=0.0,
         empty_probability=0.0, relaxation_steps=300,
     )  # fmt: skip
-    assert shipped_bank() is not None
     draw, out = jax.jit(lambda key: graphene_sheet(config, key=key)), []
     for i in range(count):
         kv, alpha, inner, defocus, source, rms = MICROSCOPES[i % len(MICROSCOPES)]

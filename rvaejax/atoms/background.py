@@ -10,20 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from rvaejax.atoms.fit import Fit
 from rvaejax.atoms.profile import Profile, functions, matrix
+from rvaejax.simulate.degrade import blur
 
 SMOOTH_NM = 0.1  # a Gaussian of this width leaves 1 % of graphene's own lattice
 COARSE_NM = 0.045  # pixels of this size are fine enough for what is that smooth
-
-
-def _blur(image: Float[Array, "h w"], sigma: float) -> Float[Array, "h w"]:
-    """Gaussian blur, normalised at the borders."""
-
-    def kernel(n: int) -> Float[Array, "n n"]:
-        d = jnp.arange(n)[:, None] - jnp.arange(n)[None, :]
-        k = jnp.exp(-0.5 * (d / sigma) ** 2)
-        return k / k.sum(1, keepdims=True)
-
-    return kernel(image.shape[0]) @ image @ kernel(image.shape[1]).T
 
 
 @functools.partial(jax.jit, static_argnames=("block", "pixel_size_nm"))
@@ -60,5 +50,5 @@ def background(
     mixed = jnp.einsum("nwt,nst->nws", fx, jax.vmap(matrix)(profile.weights)[species])
     atoms = jnp.einsum("nhs,nws->hw", fy * (fit.height * real)[:, None, None], mixed)
     left = padded.reshape(rows, block, columns, block).mean((1, 3)) - atoms
-    smooth = _blur(left, SMOOTH_NM / (block * pixel_size_nm))
+    smooth = blur(left, SMOOTH_NM / (block * pixel_size_nm))
     return jax.image.resize(smooth, padded.shape, "linear")[:h, :w]

@@ -19,7 +19,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 
 from rvaejax.atoms.config import LocalisationConfig
-from rvaejax.atoms.elastic import smoothed, windows
+from rvaejax.atoms.elastic import smoothed
 from rvaejax.atoms.refine import refine_positions
 from rvaejax.errors import NoAtomsError
 from rvaejax.progress import progress
@@ -185,7 +185,7 @@ def refined(
     good = np.isfinite(fit.xy).all(1) & np.isfinite(fit.sd) & (fit.sd > 0)
     good &= np.hypot(*(fit.xy - xy).T) < farthest
     measured, spread = np.where(good[:, None], fit.xy, xy), np.where(good, fit.sd, sd)
-    settled, left = smoothed(measured, spread, windows(xy, species, pixel_size_nm), pixel_size_nm)
+    settled, left = smoothed(measured, spread, fit.sheet, pixel_size_nm)
     near = np.hypot(*(settled - xy).T) < farthest
     return np.where(near[:, None], settled, xy), np.where(near, left, sd)
 

@@ -34,16 +34,31 @@ def neighbours(xy: Float[np.ndarray, "n 2"], count: int, reach: float) -> tuple[
     return np.pad(near, missing).astype(np.int32), np.pad(distance <= reach, missing)
 
 
+def _reach(pixel_size_nm: float) -> int:
+    """Pixels from a patch's middle to its rim."""
+    return int(np.ceil(REACH_NM / pixel_size_nm))
+
+
+def _middles(shape: tuple[int, ...], xy: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "n 2"]:
+    """The pixel (x, y) in the middle of each atom's patch."""
+    return np.clip(np.round(xy).astype(int), 0, [shape[1] - 1, shape[0] - 1])
+
+
+def _view(image: Float[np.ndarray, "h w"], reach: int) -> Float[np.ndarray, "h w k k"]:
+    """The patch around every pixel, zeros beyond the border, without a copy."""
+    return np.lib.stride_tricks.sliding_window_view(np.pad(image, reach), (2 * reach + 1, 2 * reach + 1))
+
+
 def recut(
     chunks: list[Patches], image: Float[np.ndarray, "h w"], xy: Float[np.ndarray, "n 2"], pixel_size_nm: float
 ) -> list[Patches]:
     """The same patches of another image of the same shape; `xy` are the positions that they were cut at."""
-    h, w = image.shape
-    reach = int(np.ceil(REACH_NM / pixel_size_nm))
-    origin = np.clip(np.round(xy).astype(int), 0, [w - 1, h - 1])
-    view = np.lib.stride_tricks.sliding_window_view(np.pad(image, reach), (2 * reach + 1, 2 * reach + 1))
-    cut = [view[part[:, 1], part[:, 0]] for part in np.split(origin, range(CHUNK, len(xy), CHUNK))]
-    return [c._replace(values=jnp.asarray(padded(v, CHUNK))) for c, v in zip(chunks, cut, strict=True)]
+    view = _view(image, _reach(pixel_size_nm))
+    middles = np.split(_middles(image.shape, xy), range(CHUNK, len(xy), CHUNK))
+    return [
+        chunk._replace(values=jnp.asarray(padded(view[part[:, 1], part[:, 0]], CHUNK)))
+        for chunk, part in zip(chunks, middles, strict=True)
+    ]
 
 
 def cut_patches(
@@ -53,16 +68,11 @@ def cut_patches(
     pixel_size_nm: float,
 ) -> tuple[list[Patches], Int[np.ndarray, "n j"], Float[np.ndarray, "n j"]]:
     """Patches of all atoms in chunks, the last filled up with empty ones; and the neighbours of each atom."""
-    h, w = image.shape
-    reach = int(np.ceil(REACH_NM / pixel_size_nm))
+    reach = _reach(pixel_size_nm)
     grid = np.arange(-reach, reach + 1)
     disc = np.hypot(grid[:, None], grid[None, :]) <= REACH_NM / pixel_size_nm + 0.5
-    origin = np.clip(np.round(xy).astype(int), 0, [w - 1, h - 1])
-    side = (len(grid), len(grid))
-    frame, exists = (
-        np.lib.stride_tricks.sliding_window_view(np.pad(values, reach), side)
-        for values in (image, np.ones((h, w), np.float32))
-    )
+    origin = _middles(image.shape, xy)
+    frame, exists = (_view(values, reach) for values in (image, np.ones(image.shape, np.float32)))
     near, real = neighbours(xy, NEIGHBOURS, NEIGHBOUR_NM / pixel_size_nm)
     chunks = []
     for first in range(0, padded_rows(len(xy)), CHUNK):

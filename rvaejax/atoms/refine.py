@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import nnls
 
 from rvaejax.atoms.background import COARSE_NM, background
-from rvaejax.atoms.elastic import smoothed, windows
+from rvaejax.atoms.elastic import Windows, smoothed, windows
 from rvaejax.atoms.fit import JOINT, Fit, Known, Patches, equations, pixel_weights, step
 from rvaejax.atoms.patches import CHUNK, cut_patches, padded, padded_rows, recut
 from rvaejax.atoms.profile import Profile, peak
@@ -40,6 +40,7 @@ class Refined(NamedTuple):
         profile: image of an atom of each species.
         noise: variance of a pixel = noise[0] + noise[1] * (brightness - noise[2]).
         gain: by how much correlations of the noise widen the positions' variance.
+        sheet: each atom's neighbourhood, for what neighbours tell.
     """
 
     xy: Float[np.ndarray, "n 2"]
@@ -48,6 +49,7 @@ class Refined(NamedTuple):
     profile: Profile
     noise: tuple[float, float, float]
     gain: float
+    sheet: Windows
 
 
 def typical(chunks: list[Patches], species: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
@@ -220,4 +222,4 @@ def refine_positions(
         weights = [pixel_weights(s, c.inside, law) for s, c in zip(found, chunks, strict=True)]
         shown_weight = jnp.asarray(_rows(weights, sample))
     gain = correlation_gain(residual, inside)
-    return Refined(np.asarray(fit.xy)[:n], np.sqrt(gain) * sd, np.asarray(fit.height)[:n], profile, noise, gain)
+    return Refined(np.asarray(fit.xy)[:n], np.sqrt(gain) * sd, np.asarray(fit.height)[:n], profile, noise, gain, sheet)

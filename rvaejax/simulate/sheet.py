@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from rvaejax.simulate.config import BOND_NM, COVALENT_RADIUS_NM, LATTICE_NM, SheetConfig
-from rvaejax.simulate.relaxation import relax
+from rvaejax.simulate.relaxation import relax, squared_distances
 
 MARGIN_NM = 0.3  # atoms outside the field that still shine into it, and hold the edge in place
 TOO_CLOSE_NM = 0.1  # two atoms of two grains nearer than this: one goes
@@ -96,11 +96,6 @@ def remove_overlaps(xy: Float[Array, "n 2"], mask: Bool[Array, " n"]) -> Bool[Ar
     d2 = squared_distances(xy)
     earlier = jnp.arange(len(xy))[:, None] > jnp.arange(len(xy))[None, :]
     return mask & ~((d2 < TOO_CLOSE_NM**2) & earlier & mask[None, :]).any(1)
-
-
-def squared_distances(xy: Float[Array, "n 2"]) -> Float[Array, "n n"]:
-    """Squared distance of every pair."""
-    return ((xy[:, None] - xy[None, :]) ** 2).sum(-1)
 
 
 def rotate_bonds(
