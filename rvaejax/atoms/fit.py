@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Int
 from rvaejax.atoms.profile import TERMS, Profile, functions, matrix
 
 OUTLIER = 6.0  # pixels farther from the model than this many standard deviations do not count
+STIFFEST = 1e-6  # of the data's own precision: keeps equations solvable, and a slope without room at 0
 JOINT = 4  # the atom and its bonded neighbours, fitted together
 
 
@@ -30,6 +31,7 @@ class Patches(NamedTuple):
         origin: (n, 2) middle of each patch (x, y) [px].
         values: (n, k, k) the frame.
         inside: (n, k, k) 1 in the frame and in the patch's disc, else 0.
+        slope: (n,) prior standard deviation of a slope of the background in each direction, per half patch.
         near: (n, j) rows of the atom itself and of its neighbours, nearest first, in the table of all atoms.
         real: (n, j) 1 where there is such a neighbour, else 0.
         species: (n, j) species of the atom and its neighbours.
@@ -39,6 +41,7 @@ class Patches(NamedTuple):
     origin: Float[Array, "n 2"]
     values: Float[Array, "n k k"]
     inside: Float[Array, "n k k"]
+    slope: Float[Array, " n"]
     near: Int[Array, "n j"]
     real: Float[Array, "n j"]
     species: Int[Array, "n j"]
@@ -52,10 +55,19 @@ class Fit(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What is known of the positions before the fit: (x, y) [px] and its precision [px^-2]."""
+    """What is known before the fit: normal priors, and their precisions.
+
+    Attributes:
+        xy: (n, 2) positions [px].
+        precision: (n,) of each coordinate [px^-2].
+        height: (n,) height usual for the atom's species.
+        height_precision: (n,) of it.
+    """
 
     xy: Float[Array, "n 2"]
     precision: Float[Array, " n"]
+    height: Float[Array, " n"]
+    height_precision: Float[Array, " n"]
 
 
 class Equations(NamedTuple):
@@ -120,21 +132,32 @@ def equations(fit: Fit, patches: Patches, weight: Float[Array, "n k k"], profile
     )
     design = jnp.stack(columns, 1).reshape(n, 3, JOINT, -1)
     w = weight.reshape(n, -1)
-    total = jnp.maximum(w.sum(1), 1e-20)
     residual = (patches.values - model).reshape(n, -1)
-    level = (residual * w).sum(1) / total
-    residual = residual - level[:, None]
-    own = design[:, :, 0]
-    own = own - (own * w[:, None]).sum(2, keepdims=True) / total[:, None, None]
+    both = jnp.concatenate([design[:, :, 0], residual[:, None]], 1)
+    smooth = _plane(both, w, patches)
+    own, residual = (both - smooth)[:, :3], (both - smooth)[:, 3]
     weighted = own * w[:, None]
     others = design[:, :, 1:].reshape(n, 3 * (JOINT - 1), -1)
     return Equations(
-        normal=jnp.einsum("npk,nqk->npq", weighted, own),
+        normal=jnp.einsum("npk,nqk->npq", weighted, design[:, :, 0]),
         coupling=jnp.einsum("npk,nqk->npq", weighted, others),
         gradient=jnp.einsum("npk,nk->np", weighted, residual),
-        model=model + level[:, None, None],
+        model=model + smooth[:, 3].reshape(model.shape),
         residual=residual.reshape(model.shape),
     )
+
+
+def _plane(values: Float[Array, "n p pixels"], weight: Float[Array, "n pixels"], patches: Patches) -> Array:
+    """The constant and the slopes, these with their prior, that fit each of `values` best."""
+    x = patches.grid / patches.grid[-1]
+    basis = jnp.stack([jnp.ones((len(x), len(x))), *jnp.meshgrid(x, x)]).reshape(3, -1)
+    total = jnp.maximum(weight.sum(1), 1e-20)
+    tight = 1 / (patches.slope**2 * total + STIFFEST)  # in units of the data's own precision
+    prior = jnp.stack([jnp.full_like(tight, STIFFEST), tight, tight], 1)
+    share = weight / total[:, None]
+    normal = jnp.einsum("ak,nk,bk->nab", basis, share, basis) + prior[:, :, None] * jnp.eye(3)[None]
+    right = jnp.einsum("npk,nk,ak->nap", values, share, basis)
+    return jnp.einsum("nap,ak->npk", jnp.linalg.solve(normal, right), basis)
 
 
 class Step(NamedTuple):
@@ -168,12 +191,12 @@ def step(
         limit: longest move [px].
     """
     n = len(fit.xy)
-    precision = jnp.stack([jnp.zeros(n), known.precision, known.precision], 1)
+    precision = jnp.stack([known.height_precision, known.precision, known.precision], 1)
     diagonal = jnp.diagonal(normal, axis1=1, axis2=2)
     ridge = 1e-4 * diagonal + 1e-20 + precision
     normal = normal + ridge[:, :, None] * jnp.eye(3)[None]
-    pull = jnp.concatenate([jnp.zeros((n, 1)), known.precision[:, None] * (known.xy - fit.xy)], 1)
-    gradient = gradient + pull
+    away = jnp.concatenate([(known.height - fit.height)[:, None], known.xy - fit.xy], 1)
+    gradient = gradient + precision * away
     # parameters in the order: heights, x, y, each of the atom and its neighbours
     blocks = jnp.zeros((n, 3, JOINT, 3, JOINT))
     own = jnp.arange(JOINT)

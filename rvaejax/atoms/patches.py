@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from rvaejax.atoms.fit import Patches
@@ -13,6 +14,7 @@ CHUNK = 256  # atoms per compiled call: few shapes to compile, and what one call
 REACH_NM = 0.12  # radius of the disc to which an atom is fitted
 NEIGHBOUR_NM = 0.45  # atoms farther away do not shine into the disc
 NEIGHBOURS = 18
+SLOPE_SHARE = 0.35  # by how much of its slope the smooth background may be wrong within a patch
 
 
 def padded_rows(n: int) -> int:
@@ -50,13 +52,30 @@ def _view(image: Float[np.ndarray, "h w"], reach: int) -> Float[np.ndarray, "h w
 
 
 def recut(
-    chunks: list[Patches], image: Float[np.ndarray, "h w"], xy: Float[np.ndarray, "n 2"], pixel_size_nm: float
+    chunks: list[Patches],
+    image: Float[np.ndarray, "h w"],
+    smooth: Float[np.ndarray, "h w"],
+    xy: Float[np.ndarray, "n 2"],
+    pixel_size_nm: float,
 ) -> list[Patches]:
-    """The same patches of another image of the same shape; `xy` are the positions that they were cut at."""
-    view = _view(image, _reach(pixel_size_nm))
+    """The same patches of an image less what is smooth in it, which may still be off by a share of its own slope.
+
+    Args:
+        chunks: patches of all atoms.
+        image: the frame.
+        smooth: its background.
+        xy: positions that the patches were cut at [px].
+        pixel_size_nm: the frame's pixel [nm].
+    """
+    reach = _reach(pixel_size_nm)
+    view = _view(image - smooth, reach)
+    steep = ndimage.maximum_filter(np.hypot(*np.gradient(smooth)), 2 * reach // 2 + 1)
     middles = np.split(_middles(image.shape, xy), range(CHUNK, len(xy), CHUNK))
     return [
-        chunk._replace(values=jnp.asarray(padded(view[part[:, 1], part[:, 0]], CHUNK)))
+        chunk._replace(
+            values=jnp.asarray(padded(view[part[:, 1], part[:, 0]], CHUNK)),
+            slope=jnp.asarray(padded((SLOPE_SHARE * reach * steep[part[:, 1], part[:, 0]]).astype(np.float32), CHUNK)),
+        )
         for chunk, part in zip(chunks, middles, strict=True)
     ]
 
@@ -82,6 +101,7 @@ def cut_patches(
             origin[rows].astype(np.float32),
             frame[y, x],
             exists[y, x] * disc[None].astype(np.float32),
+            np.zeros(len(x), np.float32),
             near[rows],
             real[rows].astype(np.float32),
             species[near[rows]].astype(np.int32),

@@ -25,6 +25,7 @@ LOOKS = ((0.05, 2), (0.1, 2), (0.1, 3))
 HOT = (0.005, 0.5, 0.995)  # quantiles that say how bright pixels may be
 BORDER_NM = 0.3  # atoms nearer to the border do not tell the profile
 USUAL = 2.5  # standard deviations from the median brightness within which surroundings are usual
+HEIGHT_SPREAD = 0.05  # least spread of the heights of one species
 FEWEST = 30  # atoms from which profile and noise are told, if there are so many
 LARGEST_PX = 2048  # the smooth background of longer frames is left to each patch's constant
 BINNED_NM = 0.012  # finer frames are averaged over blocks of pixels up to about this
@@ -133,6 +134,21 @@ def _start(image: Float[np.ndarray, "h w"], xy: Float[np.ndarray, "n 2"]) -> tup
     return height, max(float(variance), 1e-6 * float(image.var()), 1e-20)
 
 
+def _usual_heights(height: Float[np.ndarray, " n"], species: Int[np.ndarray, " n"], rows: int) -> dict[str, jax.Array]:
+    """Prior of the heights: atoms of a species are equally high, up to what the frame itself shows."""
+    usual, spread = np.ones(len(height)), np.full(len(height), np.inf)
+    for s in np.unique(species):
+        mine = species == s
+        usual[mine] = np.median(height[mine])
+        if mine.sum() >= FEWEST:
+            deviation = 1.4826 * np.median(np.abs(height[mine] - usual[mine]))
+            spread[mine] = max(HEIGHT_SPREAD * usual[mine][0], deviation)
+    return {
+        "height": jnp.asarray(padded(usual.astype(np.float32), rows)),
+        "height_precision": jnp.asarray(padded((1 / spread**2).astype(np.float32), rows)),
+    }
+
+
 def _rows(chunks: list[jax.Array], rows: Int[np.ndarray, " m"]) -> np.ndarray:
     """Some rows of an array that comes in chunks, filled up with zeros to a chunk."""
     return padded(np.concatenate([np.asarray(c) for c in chunks])[rows], CHUNK)
@@ -175,7 +191,7 @@ def refine_positions(
     height, variance = _start(image, xy)
     rows = padded_rows(n)
     fit = Fit(*(jnp.asarray(padded(v.astype(np.float32), rows)) for v in (xy, height)))
-    known = Known(fit.xy, jnp.asarray(padded((1 / np.maximum(sd, 1e-6) ** 2).astype(np.float32), rows)))
+    known = Known(fit.xy, jnp.asarray(padded((1 / np.maximum(sd, 1e-6) ** 2).astype(np.float32), rows)), fit.height, 0 * fit.height)
     h, w = image.shape
     border = np.minimum(np.minimum(*xy.T), np.minimum(w - 1 - xy[:, 0], h - 1 - xy[:, 1])) * pixel_size_nm
     usable = border > BORDER_NM
@@ -207,8 +223,9 @@ def refine_positions(
             smooth = background(
                 jnp.asarray(image), fit, numbers, there, profile, block=block, pixel_size_nm=float(pixel_size_nm)
             )
-            chunks = recut(chunks, image - np.asarray(smooth), xy, pixel_size_nm)
-            shown = shown._replace(values=jnp.asarray(_rows([c.values for c in chunks], sample)))
+            chunks = recut(chunks, image, np.asarray(smooth), xy, pixel_size_nm)
+            shown = shown._replace(**{k: jnp.asarray(_rows([getattr(c, k) for c in chunks], sample)) for k in ("values", "slope")})
+        known = known._replace(**_usual_heights(np.asarray(fit.height)[:n], species, rows))
         for _ in range(sweeps):
             found = [equations(fit, c, w, profile) for c, w in zip(chunks, weights, strict=True)]
             system = (jnp.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])

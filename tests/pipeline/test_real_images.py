@@ -1,8 +1,12 @@
 """The shipped segmenter and the whole way on real images: the figures that the README quotes."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.draw import polygon2mask
 
 from rvaejax.analysis.orientation import orientation_peaks
 from rvaejax.analysis.scores import match
@@ -49,7 +53,9 @@ def test_silicon_is_followed_through_the_real_movie(real_data):
     assert np.mean(np.array(errors) < TOLERANCE_NM) > 0.95
 
 
-def test_published_atoms_of_the_papers_frame_10(real_data):
+@pytest.fixture(scope="module")
+def frame_10(real_data):
+    """The paper's frame 10: image, found and published positions (x, y) [px], contaminated pixels, pixel size [nm]."""
     folder = real_data / "paper_movie"
     movie = read_movie(folder / "frame10_experimental.png")
     atoms = find_atoms(segment(movie))
@@ -57,21 +63,69 @@ def test_published_atoms_of_the_papers_frame_10(real_data):
     here = table.select(table.frame == 10)
     factor = movie.size[0] / 512  # the panel was resampled from 512 px
     published = np.column_stack([here.x, here.y]) * factor + (factor - 1) / 2
-    # bright and structureless: contamination, with the margin in which nobody can tell what belongs to it
-    dirty = ndimage.binary_dilation(smooth(movie.frames[0], 4) > 150, iterations=8)
+    return movie, np.column_stack([atoms.x, atoms.y]), published, contaminated(movie.size), atoms.pixel_size_nm
 
-    def clean(xy):
-        pixel = np.clip(np.round(xy).astype(int), 0, movie.size[0] - 1)
-        return xy[~dirty[pixel[:, 1], pixel[:, 0]]]
 
-    true, found = clean(published), clean(np.column_stack([atoms.x, atoms.y]))
-    assert len(true) > 1700
-    tolerance = TOLERANCE_NM / atoms.pixel_size_nm
-    all_found, all_published = np.column_stack([atoms.x, atoms.y]), published
-    recall = len(match(true, all_found, tolerance)[0]) / len(true)
-    precision = len(match(all_published, found, tolerance)[0]) / len(found)
-    assert recall >= 0.90
-    assert precision >= 0.90
+def contaminated(size):
+    """The pixels inside the areas that were drawn by eye on the image alone."""
+    drawn = json.loads((Path(__file__).parent / "data" / "frame10_contamination.json").read_text())
+    assert tuple(drawn["size_px"]) == size
+    return np.any([polygon2mask(size, np.array(area)[:, ::-1]) for area in drawn["areas"].values()], axis=0)
+
+
+def agreement(found, published, excluded, tolerance_px):
+    """Recall and precision where `excluded` is False, and how many atoms each is taken over.
+
+    An atom counts by its own position, and may be matched to any of the other table: the areas' rims cost nothing.
+    """
+
+    def counts(xy):
+        pixel = np.clip(np.round(xy).astype(int), 0, np.array(excluded.shape)[::-1] - 1)
+        return ~excluded[pixel[:, 1], pixel[:, 0]]
+
+    true, here = published[counts(published)], found[counts(found)]
+    recall = len(match(true, found, tolerance_px)[0]) / len(true)
+    return recall, len(match(published, here, tolerance_px)[0]) / len(here), len(true), len(here)
+
+
+def test_published_atoms_outside_the_contamination_of_frame_10(frame_10):
+    _, found, published, dirty, px = frame_10
+    assert 0.10 < dirty.mean() < 0.11
+    recall, precision, n_true, n_found = agreement(found, published, dirty, TOLERANCE_NM / px)
+    assert min(n_true, n_found) > 1900
+    # The target is 0.95 for both; measured 0.9505 (of which a single atom could cost the target) and 0.937. About half
+    # of what is missing lies within 3 px (half a bond) of the border, where the published decoder sees no whole atom.
+    assert recall >= 0.94
+    assert precision >= 0.93
+
+
+def test_published_atoms_of_frame_10_away_from_its_border(frame_10):
+    _, found, published, dirty, px = frame_10
+    inner = np.pad(np.zeros(np.array(dirty.shape) - 16, bool), 8, constant_values=True)  # as `score_atoms` has it
+    recall, precision, n_true, _ = agreement(found, published, dirty | inner, TOLERANCE_NM / px)
+    assert n_true > 1700
+    assert recall >= 0.97  # measured 0.976
+    assert precision >= 0.97  # measured 0.971
+
+
+def test_published_table_of_frame_10_is_half_a_percent_too_small(frame_10):
+    """What separates the tables is one linear map, which the image alone demands as well, and then little."""
+    movie, found, published, dirty, px = frame_10
+    rows, columns = match(published, found, TOLERANCE_NM / px)
+    design = np.column_stack([published[rows], np.ones(len(rows))])
+    linear = np.linalg.lstsq(design, found[columns])[0]
+    stretch = np.sqrt(abs(np.linalg.det(linear[:2])))
+    assert 1.003 < stretch < 1.008  # read back from a drawing
+    mapped = np.column_stack([published, np.ones(len(published))]) @ linear
+    error = np.hypot(*(mapped[rows] - found[columns]).T) * px
+    assert np.median(error) < 0.010  # nm; 0.019 before
+    # the image alone is brighter at the mapped positions
+    bright = np.minimum(smooth(np.minimum(movie.frames[0], 130), 1.3), 130)
+    clean = ~dirty[tuple(np.clip(np.round(published).astype(int), 0, len(dirty) - 1).T[::-1])]
+    before, after = (
+        ndimage.map_coordinates(bright, xy[clean].T[::-1], mode="nearest").mean() for xy in (published, mapped)
+    )
+    assert after > before + 0.5
 
 
 @pytest.fixture(scope="module")
