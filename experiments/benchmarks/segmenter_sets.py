@@ -156,6 +156,6 @@ def _design(
     a = jnp.asarray(height)[:, None, None]
 
     def image(y: jax.Array, x: jax.Array) -> jax.Array:
-        return jnp.einsum("nhs,nst,nwt->nhw", y, m, x, optimize="optimal")
+        return jnp.einsum("snh,nst,tnw->nhw", y, m, x, optimize="optimal")
 
     return np.stack([np.asarray(image(fy, fx)), np.asarray(a * image(fy, sx)), np.asarray(a * image(sy, fx))])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rvaejax.atoms.fit import Fit
-from rvaejax.atoms.profile import Profile, functions, matrix
+from rvaejax.atoms.profile import Profile, functions, mixed
 from rvaejax.simulate.degrade import blur
 
 SMOOTH_NM = 0.1  # a Gaussian of this width leaves 1 % of graphene's own lattice
@@ -42,13 +42,14 @@ def background(
     padded = jnp.pad(image, ((0, -h % block), (0, -w % block)), mode="edge")
     rows, columns = (side // block for side in padded.shape)
 
-    def blocks(side: int, at: Float[Array, " n"]) -> Float[Array, "n side functions"]:
-        values, _ = functions(jnp.arange(float(side))[None] - at[:, None], profile.core)
-        return values.reshape(len(at), side // block, block, -1).mean(2)
+    # Sampled at the blocks' middles: what a Gaussian of an atom's width aliases at this spacing is below 1 %.
+    def sampled(count: int, at: Float[Array, " n"]) -> Float[Array, "functions n blocks"]:
+        middles = block * jnp.arange(float(count)) + 0.5 * (block - 1)
+        return functions(middles[None] - at[:, None], profile.core)[0]
 
-    fx, fy = blocks(padded.shape[1], fit.xy[:, 0]), blocks(padded.shape[0], fit.xy[:, 1])
-    mixed = jnp.einsum("nwt,nst->nws", fx, jax.vmap(matrix)(profile.weights)[species])
-    atoms = jnp.einsum("nhs,nws->hw", fy * (fit.height * real)[:, None, None], mixed)
+    fx, fy = sampled(columns, fit.xy[:, 0]), sampled(rows, fit.xy[:, 1])
+    lit = fy * (fit.height * real)[None, :, None]
+    atoms = jnp.einsum("fnh,fnw->hw", lit, mixed(fx, profile.weights[species]))
     left = padded.reshape(rows, block, columns, block).mean((1, 3)) - atoms
     smooth = blur(left, SMOOTH_NM / (block * pixel_size_nm))
     return jax.image.resize(smooth, padded.shape, "linear")[:h, :w]

@@ -19,12 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
-from scipy.spatial import cKDTree
 
 from rvaejax.atoms.patches import CHUNK, neighbours, padded, padded_rows
+from rvaejax.structure.bonds import bonds, neighbour_table
 
-WINDOW = 21  # neighbours in a window: the first four shells and what a fifth has
-BOND_NM = 0.19  # longest C-C bond
+WINDOW = 12  # neighbours in a window: the first three shells
 FREEDOM = 3.0  # of the t distribution
 START_NM = 0.003  # first guess of the scale
 LEAST_NM = 0.0003  # smallest scale: below what any fit resolves
@@ -50,24 +49,28 @@ def sheet_sites(
     xy: Float[np.ndarray, "n 2"], species: Int[np.ndarray, " n"], pixel_size_nm: float
 ) -> tuple[Bool[np.ndarray, " n"], Int[np.ndarray, "n 3"]]:
     """Which atoms are C with three C neighbours, and these neighbours (-1 elsewhere)."""
-    lists = cKDTree(xy).query_ball_point(xy, BOND_NM / pixel_size_nm)
-    bonds = np.full((len(xy), 3), -1)
-    for i, others in enumerate(lists):
-        bonded = [j for j in others if j != i]
-        if len(bonded) == 3 and species[i] == 0 and not species[bonded].any():
-            bonds[i] = bonded
-    return bonds[:, 0] >= 0, bonds
+    pairs = bonds(xy * pixel_size_nm, np.full(len(xy), "C"))
+    table = neighbour_table(len(xy), pairs, 4)
+    three = (table[:, 2] >= 0) & (table[:, 3] < 0)
+    held = three & (species == 0) & (species[table[:, :3]] == 0).all(1)
+    return held, np.where(held[:, None], table[:, :3], -1)
 
 
 def windows(xy: Float[np.ndarray, "n 2"], species: Int[np.ndarray, " n"], pixel_size_nm: float) -> Windows:
     """Windows of all atoms, filled up with empty ones to whole chunks."""
-    _, bonds = sheet_sites(xy, species, pixel_size_nm)
+    _, partners = sheet_sites(xy, species, pixel_size_nm)
     near, real = neighbours(xy, WINDOW, np.inf)
-    bonded = (bonds[near][:, :, :, None] == near[:, None, None, :]).any(2) & real[:, None, :] & real[:, :, None]
-    whole = bonded.sum(2) == 3  # all three neighbours lie in the window
-    rows = (np.eye(near.shape[1])[None] - bonded / 3) * whole[:, :, None]
     size = padded_rows(len(xy))
-    return Windows(*(jnp.asarray(padded(v, size)) for v in (near, real.astype(np.float32), rows.astype(np.float32))))
+    around = (jnp.asarray(padded(v, size)) for v in (near, real.astype(np.float32), partners[near].astype(np.int32)))
+    return _operator(*around)
+
+
+@jax.jit
+def _operator(near: Int[Array, "n m"], real: Float[Array, "n m"], partners: Int[Array, "n m 3"]) -> Windows:
+    """The windows, from the bonded neighbours of each of their atoms (-1 where an atom has no such relation)."""
+    bonded = (partners[..., None] == near[:, None, None, :]).any(2) * real[:, None, :] * real[:, :, None]
+    whole = bonded.sum(2, keepdims=True) == 3  # all three neighbours lie in the window
+    return Windows(near, real, (jnp.eye(near.shape[1])[None] - bonded / 3) * whole)
 
 
 @jax.jit
@@ -117,9 +120,29 @@ def bound(at: Windows, n: int) -> Bool[np.ndarray, " n"]:
     return np.asarray((at.rows[:n, 0] != 0).any(axis=1))
 
 
+class Smoothed(NamedTuple):
+    """Positions that neighbours were heard on.
+
+    Attributes:
+        xy: (n, 2) [px].
+        sd: (n,) their standard deviations per axis [px].
+        scale: of the prior, as estimated [px].
+    """
+
+    xy: Float[np.ndarray, "n 2"]
+    sd: Float[np.ndarray, " n"]
+    scale: float
+
+
 def smoothed(
-    xy: Float[np.ndarray, "n 2"], sd: Float[np.ndarray, " n"], at: Windows, pixel_size_nm: float
-) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    xy: Float[np.ndarray, "n 2"],
+    sd: Float[np.ndarray, " n"],
+    at: Windows,
+    pixel_size_nm: float,
+    *,
+    scale: float | None = None,
+    rounds: int = ROUNDS,
+) -> Smoothed:
     """Positions and their standard deviations, given what the neighbours' positions tell.
 
     Args:
@@ -127,15 +150,19 @@ def smoothed(
         sd: their standard deviations per axis [px].
         at: windows of all atoms.
         pixel_size_nm: the pixel [nm].
+        scale: first guess of the prior's scale [px].
+        rounds: of expectation-maximisation; few are enough from a good guess.
     """
     held = bound(at, len(xy))
+    first = START_NM / pixel_size_nm if scale is None else scale
     if held.sum() < FEWEST:
-        return xy, sd
-    scale = (START_NM / pixel_size_nm) ** 2
-    stiffness = np.where(held, 1 / scale, 0.0)
-    for _ in range(ROUNDS):
+        return Smoothed(xy, sd, first)
+    squared_scale = first**2
+    stiffness = np.where(held, 1 / squared_scale, 0.0)
+    for _ in range(rounds):
         settled, variance, squared = settle(xy, sd, stiffness, at)
-        weight = (FREEDOM + 2) / (FREEDOM + squared / scale)
-        scale = max(float((weight * squared)[held].sum() / (2 * held.sum())), (LEAST_NM / pixel_size_nm) ** 2)
-        stiffness = np.where(held, (FREEDOM + 2) / (FREEDOM * scale + squared), 0.0)
-    return settled, np.sqrt(variance)
+        weight = (FREEDOM + 2) / (FREEDOM + squared / squared_scale)
+        estimate = float((weight * squared)[held].sum() / (2 * held.sum()))
+        squared_scale = max(estimate, (LEAST_NM / pixel_size_nm) ** 2)
+        stiffness = np.where(held, (FREEDOM + 2) / (FREEDOM * squared_scale + squared), 0.0)
+    return Smoothed(settled, np.sqrt(variance), float(np.sqrt(squared_scale)))

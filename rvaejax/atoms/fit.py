@@ -4,19 +4,21 @@ Each atom has a patch around it. The model of a patch is the sum of the profiles
 constant. `equations` linearises the weighted least squares problem of each atom in its own patch; `step` solves, for
 all atoms at once, the equations of one atom together with those of its three nearest neighbours, the others held, and
 moves that one atom: overlapping Schwarz iteration, which converges in a few sweeps because what is farther away hardly
-matters, to where every atom's own equations are fulfilled.
+matters, to where every atom's own equations are fulfilled. What those farther away shine into a patch is computed
+(`far_light`) less often than the rest.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from rvaejax.atoms.profile import TERMS, Profile, functions, matrix
+from rvaejax.atoms.profile import Profile, functions, mixed
 
 OUTLIER = 6.0  # pixels farther from the model than this many standard deviations do not count
 STIFFEST = 1e-6  # of the data's own precision: keeps equations solvable, and a slope without room at 0
@@ -31,6 +33,8 @@ class Patches(NamedTuple):
         origin: (n, 2) middle of each patch (x, y) [px].
         values: (n, k, k) the frame.
         inside: (n, k, k) 1 in the frame and in the patch's disc, else 0.
+        far: (n, k, k) light of atoms beyond the bonded neighbours.
+        taken: (n,) brightness of the smooth background that `values` come without.
         slope: (n,) prior standard deviation of a slope of the background in each direction, per half patch.
         near: (n, j) rows of the atom itself and of its neighbours, nearest first, in the table of all atoms.
         real: (n, j) 1 where there is such a neighbour, else 0.
@@ -41,6 +45,8 @@ class Patches(NamedTuple):
     origin: Float[Array, "n 2"]
     values: Float[Array, "n k k"]
     inside: Float[Array, "n k k"]
+    far: Float[Array, "n k k"]
+    taken: Float[Array, " n"]
     slope: Float[Array, " n"]
     near: Int[Array, "n j"]
     real: Float[Array, "n j"]
@@ -77,7 +83,7 @@ class Equations(NamedTuple):
         normal: (n, 3, 3) normal matrix of the atom's height, x and y, the patch's constant eliminated.
         coupling: (n, 3, 3 m) the same between the atom and its m nearest neighbours (all heights, all x, all y).
         gradient: (n, 3) right-hand side.
-        model: (n, k, k) the patch as the fit has it, constant included.
+        model: (n, k, k) the patch as the fit has it, everything included.
         residual: (n, k, k) the frame less the model.
     """
 
@@ -88,23 +94,29 @@ class Equations(NamedTuple):
     residual: Float[Array, "n k k"]
 
 
-def _distances(fit: Fit, patches: Patches, joint: int | None = None) -> tuple[Array, Array, Array]:
-    """Of each patch's columns and rows from each neighbour [px], and the neighbours' heights."""
-    near, real = patches.near[:, :joint], patches.real[:, :joint]
+def _light(
+    fit: Fit, patches: Patches, profile: Profile, which: slice
+) -> tuple[tuple[Array, Array, Array, Array], Float[Array, "n j"]]:
+    """Functions and slopes (x mixed by the species' weights, then y) of some of each patch's atoms; their heights."""
+    near, real, species = (part[:, which] for part in (patches.near, patches.real, patches.species))
     at = fit.xy[near] - patches.origin[:, None, :]
     dx, dy = (patches.grid[None, None, :] - at[..., i, None] for i in (0, 1))
-    return dx, dy, fit.height[near] * real
+    fx, sx = (mixed(values, profile.weights[species]) for values in functions(dx, profile.core))
+    return (fx, sx, *functions(dy, profile.core)), fit.height[near] * real
 
 
-def _mixed(
-    values: Float[Array, "n j k functions"], species: Int[Array, "n j"], profile: Profile
-) -> Float[Array, "n j k functions"]:
-    """M f of each neighbour, M that of its species."""
-    mixed = jnp.zeros_like(values)
-    for s in range(len(profile.weights)):
-        here = (species == s)[..., None, None]
-        mixed = jnp.where(here, values @ matrix(profile.weights[s]).T, mixed)
-    return mixed
+def _product(fy: Float[Array, "functions n j k"], fx: Float[Array, "functions n j k"]) -> Float[Array, "n j k k"]:
+    """Sum over the functions of f(y) f(x), written out: XLA makes one loop over the pixels of it."""
+    return functools.reduce(operator.add, (y[..., :, None] * x[..., None, :] for y, x in zip(fy, fx, strict=True)))
+
+
+@jax.jit
+def far_light(fit: Fit, patches: Patches, profile: Profile) -> Float[Array, "n k k"]:
+    """What atoms beyond the bonded neighbours shine into each patch."""
+    (fx, _, fy, _), height = _light(fit, patches, profile, slice(JOINT, None))
+    count = fx.shape[2]
+    lit = fy * height[None, ..., None]
+    return functools.reduce(operator.add, (_product(lit[:, :, j], fx[:, :, j]) for j in range(count)))
 
 
 @jax.jit
@@ -117,19 +129,12 @@ def equations(fit: Fit, patches: Patches, weight: Float[Array, "n k k"], profile
         weight: inverse variance of each pixel.
         profile: image of an atom of height 1.
     """
-    dx, dy, height = _distances(fit, patches)
-    fx, sx = functions(dx, profile.core)
-    fy, sy = functions(dy, profile.core)
-    fx, sx = (_mixed(values, patches.species, profile) for values in (fx, sx))
-    model = jnp.einsum("njyt,njxt->nyx", fy * height[..., None, None], fx)
-    fx, sx, fy, sy = (part[:, :JOINT] for part in (fx, sx, fy, sy))
-    here, real = height[:, :JOINT, None, None], patches.real[:, :JOINT, None, None]
+    (fx, sx, fy, sy), heights = _light(fit, patches, profile, slice(JOINT))
+    here, real = heights[..., None, None], patches.real[:, :JOINT, None, None]
+    shape = _product(fy, fx) * real
+    columns = (shape, _product(fy, sx) * here, _product(sy, fx) * here)
+    model = patches.far + (shape * here).sum(1)
     n = len(model)
-    columns = (
-        jnp.einsum("njyt,njxt->njyx", fy, fx) * real,
-        jnp.einsum("njyt,njxt->njyx", fy, sx) * here,
-        jnp.einsum("njyt,njxt->njyx", sy, fx) * here,
-    )
     design = jnp.stack(columns, 1).reshape(n, 3, JOINT, -1)
     w = weight.reshape(n, -1)
     residual = (patches.values - model).reshape(n, -1)
@@ -142,7 +147,7 @@ def equations(fit: Fit, patches: Patches, weight: Float[Array, "n k k"], profile
         normal=jnp.einsum("npk,nqk->npq", weighted, design[:, :, 0]),
         coupling=jnp.einsum("npk,nqk->npq", weighted, others),
         gradient=jnp.einsum("npk,nk->np", weighted, residual),
-        model=model + smooth[:, 3].reshape(model.shape),
+        model=model + smooth[:, 3].reshape(model.shape) + patches.taken[:, None, None],
         residual=residual.reshape(model.shape),
     )
 
@@ -161,41 +166,45 @@ def _plane(values: Float[Array, "n p pixels"], weight: Float[Array, "n pixels"],
 
 
 class Step(NamedTuple):
-    """A move of each atom: the new fit, and each position's posterior covariance [px²]."""
+    """A move of the atoms: the new fit, and the posterior covariance of each position that moved [px²]."""
 
     fit: Fit
-    covariance: Float[Array, "n 2 2"]
+    covariance: Float[Array, "m 2 2"]
 
 
 @jax.jit
 def step(
     fit: Fit,
     known: Known,
-    normal: Float[Array, "n 3 3"],
-    coupling: Float[Array, "n 3 m"],
-    gradient: Float[Array, "n 3"],
-    near: Int[Array, "n j"],
-    real: Float[Array, "n j"],
+    normal: Float[Array, "m 3 3"],
+    coupling: Float[Array, "m 3 q"],
+    gradient: Float[Array, "m 3"],
+    near: Int[Array, "m j"],
+    real: Float[Array, "m j"],
     limit: float,
 ) -> Step:
     """Each atom moved to where its own equations and its neighbours' have it, those of all others held.
 
     Args:
-        fit: where the atoms are.
-        known: where they were thought to be, and how surely: a normal prior.
-        normal: see `Equations`; here of all atoms.
-        coupling: of all atoms.
-        gradient: of all atoms.
-        near: rows of each atom and of its bonded neighbours.
+        fit: where all atoms are; the first m of them move.
+        known: where they were thought to be, and how surely.
+        normal: see `Equations`; here of all atoms that move.
+        coupling: of these.
+        gradient: of these.
+        near: rows of each of these atoms and of its bonded neighbours.
         real: which of them exist.
         limit: longest move [px].
     """
-    n = len(fit.xy)
-    precision = jnp.stack([known.height_precision, known.precision, known.precision], 1)
+    n = len(normal)
+    real = real * (near < n)  # neighbours that do not move are held
+    near = jnp.minimum(near, n - 1)
+    xy, height = fit.xy[:n], fit.height[:n]
+    spread = known.precision[:n]
+    precision = jnp.stack([known.height_precision[:n], spread, spread], 1)
     diagonal = jnp.diagonal(normal, axis1=1, axis2=2)
     ridge = 1e-4 * diagonal + 1e-20 + precision
     normal = normal + ridge[:, :, None] * jnp.eye(3)[None]
-    away = jnp.concatenate([(known.height - fit.height)[:, None], known.xy - fit.xy], 1)
+    away = jnp.concatenate([(known.height[:n] - height)[:, None], known.xy[:n] - xy], 1)
     gradient = gradient + precision * away
     # parameters in the order: heights, x, y, each of the atom and its neighbours
     blocks = jnp.zeros((n, 3, JOINT, 3, JOINT))
@@ -212,7 +221,8 @@ def step(
     length = jnp.linalg.norm(move, axis=1, keepdims=True)
     move = move * jnp.minimum(1.0, limit / jnp.maximum(length, 1e-9)) * real[:, :1]
     rows = jnp.array([JOINT, 2 * JOINT])
-    moved = Fit(fit.xy + move, jnp.maximum(fit.height + change[:, 0] * real[:, 0], 1e-9))
+    higher = jnp.maximum(height + change[:, 0] * real[:, 0], 1e-9)
+    moved = Fit(fit.xy.at[:n].set(xy + move), fit.height.at[:n].set(higher))
     return Step(moved, inverse[:, rows[:, None], rows[None, :]])
 
 
@@ -231,33 +241,3 @@ def pixel_weights(found: Equations, inside: Float[Array, "n k k"], noise: Float[
     # a patch that the model cannot explain (contamination, an atom that was missed) counts less as a whole
     excess = (use * squared).sum((1, 2)) / jnp.maximum(use.sum((1, 2)), 1.0)
     return use / variance / jnp.maximum(excess, 1.0)[:, None, None]
-
-
-@functools.partial(jax.jit, static_argnames="count")
-def profile_normal(
-    fit: Fit, patches: Patches, weight: Float[Array, "n k k"], core: Float[Array, ""], count: int
-) -> tuple[Float[Array, "m m"], Float[Array, " m"], Float[Array, ""]]:
-    """Normal equations of the profiles' weights (all terms of one species after the other), and the square sum.
-
-    Each patch's constant is projected out.
-
-    Args:
-        fit: where the atoms are.
-        patches: the frame around some of them.
-        weight: inverse variance of each pixel.
-        core: width of the profiles' core [px].
-        count: number of species.
-    """
-    dx, dy, height = _distances(fit, patches)
-    fx, _ = functions(dx, core)
-    fy, _ = functions(dy, core)
-    shapes = []
-    for s in range(count):
-        mine = fy * jnp.where(patches.species == s, height, 0.0)[..., None, None]
-        shapes += [jnp.einsum("njy,njx->nyx", mine[..., i], fx[..., j]) for i, j in TERMS]
-    terms, values = jnp.stack(shapes, 1), patches.values[:, None]
-    total = jnp.maximum(weight.sum((1, 2))[:, None, None, None], 1e-20)
-    terms, values = (v - (v * weight[:, None]).sum((2, 3), keepdims=True) / total for v in (terms, values))
-    rows = terms.transpose(1, 0, 2, 3).reshape(len(shapes), -1)
-    weighted = (terms * weight[:, None]).transpose(1, 0, 2, 3).reshape(len(shapes), -1)
-    return weighted @ rows.T, weighted @ values.reshape(-1), (values**2 * weight[:, None]).sum()

@@ -19,7 +19,7 @@ from scipy import ndimage
 from skimage.feature import peak_local_max
 
 from rvaejax.atoms.config import LocalisationConfig
-from rvaejax.atoms.elastic import smoothed
+from rvaejax.atoms.elastic import smoothed, windows
 from rvaejax.atoms.refine import refine_positions
 from rvaejax.errors import NoAtomsError
 from rvaejax.progress import progress
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 ITERATIONS = 4
 FARTHEST_NM = 0.03  # a refined position farther from the map's than this is none
+SETTLING = 3  # rounds in which neighbours are heard, from the scale that the fit has found
 DISC_OF_BLOB = 2.2  # radius within which a blob's mass is told, over the label's width: half a bond
 WINDOW_OF_BLOB = 0.75  # width of the centroid's weight over the label's: narrow enough that neighbours do not pull
 
@@ -185,9 +186,10 @@ def refined(
     good = np.isfinite(fit.xy).all(1) & np.isfinite(fit.sd) & (fit.sd > 0)
     good &= np.hypot(*(fit.xy - xy).T) < farthest
     measured, spread = np.where(good[:, None], fit.xy, xy), np.where(good, fit.sd, sd)
-    settled, left = smoothed(measured, spread, fit.sheet, pixel_size_nm)
-    near = np.hypot(*(settled - xy).T) < farthest
-    return np.where(near[:, None], settled, xy), np.where(near, left, sd)
+    sheet = windows(measured, species, pixel_size_nm)
+    settled = smoothed(measured, spread, sheet, pixel_size_nm, scale=fit.scale, rounds=SETTLING)
+    near = np.hypot(*(settled.xy - xy).T) < farthest
+    return np.where(near[:, None], settled.xy, xy), np.where(near, settled.sd, sd)
 
 
 def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms:

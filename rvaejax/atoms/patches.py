@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -13,18 +13,31 @@ from rvaejax.atoms.fit import Patches
 CHUNK = 256  # atoms per compiled call: few shapes to compile, and what one call touches stays in a CPU's cache
 REACH_NM = 0.12  # radius of the disc to which an atom is fitted
 NEIGHBOUR_NM = 0.45  # atoms farther away do not shine into the disc
-NEIGHBOURS = 18
+NEIGHBOURS = 12
 SLOPE_SHARE = 0.35  # by how much of its slope the smooth background may be wrong within a patch
 
 
 def padded_rows(n: int) -> int:
     """`n` rounded up to whole chunks."""
-    return CHUNK * max(1, int(np.ceil(n / CHUNK)))
+    return CHUNK * max(1, -(-n // CHUNK))
 
 
 def padded(values: np.ndarray, rows: int) -> np.ndarray:
     """Zeros appended along the first axis."""
     return np.pad(values, [(0, rows - len(values))] + [(0, 0)] * (values.ndim - 1))
+
+
+def on_device(values: np.ndarray, rows: int) -> Array:
+    """Zeros appended along the first axis, as float32 on the device."""
+    return jnp.asarray(padded(values.astype(np.float32), rows))
+
+
+def heights(image: Float[np.ndarray, "h w"], xy: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    """Heights read off the frame at the nearest pixels."""
+    h, w = image.shape
+    at = np.clip(np.round(xy).astype(int), 0, [w - 1, h - 1])
+    floor = 1e-3 * max(float(np.ptp(image)), 1e-12)
+    return np.maximum(image[at[:, 1], at[:, 0]] - np.percentile(image, 5), floor)
 
 
 def neighbours(xy: Float[np.ndarray, "n 2"], count: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -69,12 +82,13 @@ def recut(
     """
     reach = _reach(pixel_size_nm)
     view = _view(image - smooth, reach)
-    steep = ndimage.maximum_filter(np.hypot(*np.gradient(smooth)), 2 * reach // 2 + 1)
+    steep = ndimage.maximum_filter(np.hypot(*np.gradient(smooth)), 2 * (reach // 2) + 1)
     middles = np.split(_middles(image.shape, xy), range(CHUNK, len(xy), CHUNK))
     return [
         chunk._replace(
             values=jnp.asarray(padded(view[part[:, 1], part[:, 0]], CHUNK)),
-            slope=jnp.asarray(padded((SLOPE_SHARE * reach * steep[part[:, 1], part[:, 0]]).astype(np.float32), CHUNK)),
+            taken=on_device(smooth[part[:, 1], part[:, 0]], CHUNK),
+            slope=on_device(SLOPE_SHARE * reach * steep[part[:, 1], part[:, 0]], CHUNK),
         )
         for chunk, part in zip(chunks, middles, strict=True)
     ]
@@ -88,7 +102,7 @@ def cut_patches(
 ) -> tuple[list[Patches], Int[np.ndarray, "n j"], Float[np.ndarray, "n j"]]:
     """Patches of all atoms in chunks, the last filled up with empty ones; and the neighbours of each atom."""
     reach = _reach(pixel_size_nm)
-    grid = np.arange(-reach, reach + 1)
+    grid = np.arange(-reach, 2 * (reach // 2) + 1)
     disc = np.hypot(grid[:, None], grid[None, :]) <= REACH_NM / pixel_size_nm + 0.5
     origin = _middles(image.shape, xy)
     frame, exists = (_view(values, reach) for values in (image, np.ones(image.shape, np.float32)))
@@ -101,6 +115,8 @@ def cut_patches(
             origin[rows].astype(np.float32),
             frame[y, x],
             exists[y, x] * disc[None].astype(np.float32),
+            np.zeros_like(frame[y, x]),
+            np.zeros(len(x), np.float32),
             np.zeros(len(x), np.float32),
             near[rows],
             real[rows].astype(np.float32),

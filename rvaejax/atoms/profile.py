@@ -73,8 +73,11 @@ def _hermite(x: Float[Array, "..."]) -> list[Float[Array, "..."]]:
 
 def functions(
     d: Float[Array, "*n"], core: Float[Array, ""] | float
-) -> tuple[Float[Array, "*n functions"], Float[Array, "*n functions"]]:
-    """The one-dimensional functions at distance `d` [px] from the centre, and their derivatives by the centre."""
+) -> tuple[Float[Array, "functions *n"], Float[Array, "functions *n"]]:
+    """The one-dimensional functions at distance `d` [px] from the centre, and their derivatives by the centre.
+
+    They come first, so that loops over pixels run over what lies side by side in memory.
+    """
     values, slopes = [], []
     for spread, order in zip(SPREADS, ORDERS, strict=True):
         width = spread * core
@@ -83,7 +86,15 @@ def functions(
         values += [polynomials[n] * envelope for n in range(order + 1)]
         # H_n g has the derivative -H_(n+1) g
         slopes += [polynomials[n + 1] * envelope / width for n in range(order + 1)]
-    return jnp.stack(values, -1), jnp.stack(slopes, -1)
+    return jnp.stack(values), jnp.stack(slopes)
+
+
+def mixed(values: Float[Array, "functions *n k"], weights: Float[Array, "*n terms"]) -> Float[Array, "functions *n k"]:
+    """M f of each atom, the sum over the terms written out: f(y) M f(x) is the atom's profile."""
+    rows = [jnp.zeros_like(values[0]) for _ in range(FUNCTIONS)]
+    for term, (i, j) in enumerate(TERMS):
+        rows[i] += weights[..., term, None] * values[j]
+    return jnp.stack(rows)
 
 
 def matrix(weights: Float[Array, " terms"]) -> Float[Array, "functions functions"]:

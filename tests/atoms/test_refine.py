@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rvaejax.atoms.noise import correlation_gain, noise_of_counts
 from rvaejax.atoms.patches import CHUNK, cut_patches
 from rvaejax.atoms.profile import FUNCTIONS, TERMS, functions, matrix, peak
-from rvaejax.atoms.refine import correlation_gain, noise_of_counts, refine_positions
+from rvaejax.atoms.refine import refine_positions
 
 PX_NM, CORE_NM, SIZE = 0.016, 0.042, 112
 CORE = CORE_NM / PX_NM
@@ -56,15 +57,15 @@ def test_functions_have_the_slopes_they_say():
     step = 1e-2
     ahead, _ = functions(d - step, CORE)  # the centre moved by +step
     behind, _ = functions(d + step, CORE)
-    assert values.shape == (41, FUNCTIONS)
+    assert values.shape == (FUNCTIONS, 41)
     np.testing.assert_allclose((ahead - behind) / (2 * step), slopes, atol=2e-3)
 
 
 def test_the_matrix_is_the_sum_of_its_terms():
     weights = jax.random.normal(jax.random.key(0), (len(TERMS),))
     f, _ = functions(jnp.linspace(-4, 4, 9), CORE)
-    product = f @ matrix(weights) @ f.T
-    summed = sum(w * f[:, None, i] * f[None, :, j] for w, (i, j) in zip(weights, TERMS, strict=True))
+    product = f.T @ matrix(weights) @ f
+    summed = sum(w * f[i, :, None] * f[j, None, :] for w, (i, j) in zip(weights, TERMS, strict=True))
     np.testing.assert_allclose(product, summed, rtol=1e-4, atol=1e-5)
     assert float(peak(weights)) == pytest.approx(float(product[4, 4]), rel=1e-4)
     np.testing.assert_allclose(product, product[::-1, ::-1], rtol=1e-4, atol=1e-5)  # a centre of symmetry

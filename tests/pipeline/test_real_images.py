@@ -93,9 +93,9 @@ def test_published_atoms_outside_the_contamination_of_frame_10(frame_10):
     assert 0.10 < dirty.mean() < 0.11
     recall, precision, n_true, n_found = agreement(found, published, dirty, TOLERANCE_NM / px)
     assert min(n_true, n_found) > 1900
-    # The target is 0.95 for both; measured 0.9505 (of which a single atom could cost the target) and 0.937. About half
-    # of what is missing lies within 3 px (half a bond) of the border, where the published decoder sees no whole atom.
-    assert recall >= 0.94
+    # The target is 0.95 for both; measured 0.952 and 0.939. About half of what is missing lies within 3 px (half a
+    # bond) of the border, where the published positions pile up on the outermost value of the table.
+    assert recall >= 0.95
     assert precision >= 0.93
 
 
@@ -104,8 +104,8 @@ def test_published_atoms_of_frame_10_away_from_its_border(frame_10):
     inner = np.pad(np.zeros(np.array(dirty.shape) - 16, bool), 8, constant_values=True)  # as `score_atoms` has it
     recall, precision, n_true, _ = agreement(found, published, dirty | inner, TOLERANCE_NM / px)
     assert n_true > 1700
-    assert recall >= 0.97  # measured 0.976
-    assert precision >= 0.97  # measured 0.971
+    assert recall >= 0.97  # measured 0.978
+    assert precision >= 0.97  # measured 0.972
 
 
 def test_published_table_of_frame_10_is_half_a_percent_too_small(frame_10):
@@ -120,7 +120,7 @@ def test_published_table_of_frame_10_is_half_a_percent_too_small(frame_10):
     error = np.hypot(*(mapped[rows] - found[columns]).T) * px
     assert np.median(error) < 0.010  # nm; 0.019 before
     # the image alone is brighter at the mapped positions
-    bright = np.minimum(smooth(np.minimum(movie.frames[0], 130), 1.3), 130)
+    bright = smooth(np.minimum(movie.frames[0], 130), 1.3)  # cut, so that silicon and dirt do not decide
     clean = ~dirty[tuple(np.clip(np.round(published).astype(int), 0, len(dirty) - 1).T[::-1])]
     before, after = (
         ndimage.map_coordinates(bright, xy[clean].T[::-1], mode="nearest").mean() for xy in (published, mapped)
