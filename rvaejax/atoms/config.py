@@ -14,11 +14,14 @@ class LocalisationConfig:
     Attributes:
         blob_nm: standard deviation of the Gaussian with which the segmenter labels an atom.
         smoothing_nm: standard deviation of the smoothing before peaks are sought.
-        separation_nm: two peaks nearer than this are one atom.
+        separation_nm: two peaks nearer than this, rounded to whole pixels of the maps, are one atom.
         merged_mass: a blob of more than this many labels' mass is two atoms.
         threshold: an atom's least probability.
         dopant_share: share of a blob's probability from which it is called by a species other than the first; more
             than half, because dopants are rarer in specimens than in training images.
+        score_gain, score_offset: a blob's overlap with the label becomes the probability of an atom by logit(score) =
+            score_offset + score_gain * logit(overlap); fitted to the candidates of the shipped weights on simulated
+            images, where the expected calibration error falls from 0.009 to 0.003.
         credible: a frame whose atoms have a lower median score than this shows no lattice but noise: at every dose
             at which a lattice can be seen at all, most of its atoms are certain.
         refine: whether positions are refined on the frames that the maps come from, where these are at hand.
@@ -38,7 +41,9 @@ class LocalisationConfig:
     merged_mass: float = 1.5
     threshold: float = 0.5
     dopant_share: float = 0.6
-    credible: float = 0.75
+    score_gain: float = 1.281
+    score_offset: float = -0.123
+    credible: float = 0.775
     refine: bool = True
     prior_gain: float = 1.4
     sd_gain: float = 1.25
@@ -49,9 +54,11 @@ class LocalisationConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold is a probability between 0 and 1, got {self.threshold}")
-        lengths = (self.blob_nm, self.smoothing_nm, self.separation_nm, self.floor_nm, self.blur_nm, self.spread_gain)
-        if min(lengths) <= 0:
-            raise ConfigError(f"lengths and spread_gain must be positive, got {lengths}")
+        lengths = (self.blob_nm, self.smoothing_nm, self.separation_nm, self.floor_nm, self.blur_nm)
+        if min(*lengths, self.spread_gain, self.score_gain) <= 0:
+            raise ConfigError(
+                f"lengths and gains must be positive, got {lengths}, {self.spread_gain}, {self.score_gain}"
+            )
 
 
 @dataclass(frozen=True)

@@ -166,45 +166,41 @@ def _plane(values: Float[Array, "n p pixels"], weight: Float[Array, "n pixels"],
 
 
 class Step(NamedTuple):
-    """A move of the atoms: the new fit, and the posterior covariance of each position that moved [px²]."""
+    """A move of the atoms: the new fit, and the posterior covariance of each position [px²]."""
 
     fit: Fit
-    covariance: Float[Array, "m 2 2"]
+    covariance: Float[Array, "n 2 2"]
 
 
 @jax.jit
 def step(
     fit: Fit,
     known: Known,
-    normal: Float[Array, "m 3 3"],
-    coupling: Float[Array, "m 3 q"],
-    gradient: Float[Array, "m 3"],
-    near: Int[Array, "m j"],
-    real: Float[Array, "m j"],
+    normal: Float[Array, "n 3 3"],
+    coupling: Float[Array, "n 3 m"],
+    gradient: Float[Array, "n 3"],
+    near: Int[Array, "n j"],
+    real: Float[Array, "n j"],
     limit: float,
 ) -> Step:
     """Each atom moved to where its own equations and its neighbours' have it, those of all others held.
 
     Args:
-        fit: where all atoms are; the first m of them move.
+        fit: where the atoms are.
         known: where they were thought to be, and how surely.
-        normal: see `Equations`; here of all atoms that move.
-        coupling: of these.
-        gradient: of these.
-        near: rows of each of these atoms and of its bonded neighbours.
+        normal: see `Equations`; here of all atoms.
+        coupling: of all atoms.
+        gradient: of all atoms.
+        near: rows of each atom and of its bonded neighbours.
         real: which of them exist.
         limit: longest move [px].
     """
     n = len(normal)
-    real = real * (near < n)  # neighbours that do not move are held
-    near = jnp.minimum(near, n - 1)
-    xy, height = fit.xy[:n], fit.height[:n]
-    spread = known.precision[:n]
-    precision = jnp.stack([known.height_precision[:n], spread, spread], 1)
+    precision = jnp.stack([known.height_precision, known.precision, known.precision], 1)
     diagonal = jnp.diagonal(normal, axis1=1, axis2=2)
     ridge = 1e-4 * diagonal + 1e-20 + precision
     normal = normal + ridge[:, :, None] * jnp.eye(3)[None]
-    away = jnp.concatenate([(known.height[:n] - height)[:, None], known.xy[:n] - xy], 1)
+    away = jnp.concatenate([(known.height - fit.height)[:, None], known.xy - fit.xy], 1)
     gradient = gradient + precision * away
     # parameters in the order: heights, x, y, each of the atom and its neighbours
     blocks = jnp.zeros((n, 3, JOINT, 3, JOINT))
@@ -221,8 +217,7 @@ def step(
     length = jnp.linalg.norm(move, axis=1, keepdims=True)
     move = move * jnp.minimum(1.0, limit / jnp.maximum(length, 1e-9)) * real[:, :1]
     rows = jnp.array([JOINT, 2 * JOINT])
-    higher = jnp.maximum(height + change[:, 0] * real[:, 0], 1e-9)
-    moved = Fit(fit.xy.at[:n].set(xy + move), fit.height.at[:n].set(higher))
+    moved = Fit(fit.xy + move, jnp.maximum(fit.height + change[:, 0] * real[:, 0], 1e-9))
     return Step(moved, inverse[:, rows[:, None], rows[None, :]])
 
 
@@ -237,7 +232,9 @@ def pixel_weights(found: Equations, inside: Float[Array, "n k k"], noise: Float[
     """
     variance = noise[0] + noise[1] * jnp.maximum(found.model - noise[2], 0) + noise[3]
     squared = found.residual**2 / variance
-    use = inside * (squared < OUTLIER**2)
+    # where the whole patch is still off, hardly any pixel is as near to the model as the noise says
+    usual = jnp.maximum((inside * squared).sum((1, 2)) / jnp.maximum(inside.sum((1, 2)), 1.0), 1.0)
+    use = inside * (squared < OUTLIER**2 * usual[:, None, None])
     # a patch that the model cannot explain (contamination, an atom that was missed) counts less as a whole
     excess = (use * squared).sum((1, 2)) / jnp.maximum(use.sum((1, 2)), 1.0)
     return use / variance / jnp.maximum(excess, 1.0)[:, None, None]

@@ -16,6 +16,7 @@ import logging
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
+from scipy.special import expit, logit
 from skimage.feature import peak_local_max
 
 from rvaejax.atoms.config import LocalisationConfig
@@ -150,11 +151,18 @@ def localise_frame(
     label = _gaussian(offset, blob, reach)
     norm = (label**2).sum((1, 2))
     per_species = np.stack([(_patches(maps[..., c], xy, reach) * label).sum((1, 2)) for c in range(maps.shape[-1])], 1)
-    score = np.clip(per_species.sum(1) / norm, 0, 1)
+    score = probability(per_species.sum(1) / norm, config)
     excess = np.maximum(variance - blob**2 - (config.blur_nm / pixel_size_nm) ** 2, 0)
     sd = np.sqrt(config.spread_gain**2 * excess + (config.floor_nm / pixel_size_nm) ** 2)
     keep = score >= config.threshold
     return (xy + offset)[keep], species_of(per_species, config.dopant_share)[keep], score[keep], sd[keep]
+
+
+def probability(overlap: Float[np.ndarray, " n"], config: LocalisationConfig) -> Float[np.ndarray, " n"]:
+    """Probability of an atom, from a blob's overlap with the label: what the network states, calibrated."""
+    sure = 1e-3  # the network's own scale ends here
+    clipped = np.clip(overlap, sure, 1 - sure)
+    return expit(config.score_offset + config.score_gain * logit(clipped))
 
 
 def species_of(weights: Float[np.ndarray, "n c"], dopant_share: float) -> Int[np.ndarray, " n"]:

@@ -1,7 +1,7 @@
 """From positions good to a pixel to positions limited by the photons: known atoms fitted to their frame.
 
-The profile of an atom, the noise and the positions are found in turns (`turns`): first on a part of the frame, where
-atoms tell most (`sample`), then on the whole of it.
+The profile of an atom, the noise and the positions are found in turns (`turns`), profile and noise on those atoms that
+tell most of them (`sample`).
 """
 
 from __future__ import annotations

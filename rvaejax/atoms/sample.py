@@ -17,7 +17,7 @@ from rvaejax.structure.bonds import bonds, coordination
 BORDER_NM = 0.3  # atoms nearer to the border do not tell: into their patches shine atoms that nobody sees
 USUAL = 2.5  # standard deviations from the median brightness up to which surroundings are usual
 FEWEST = 30  # atoms from which profile and noise are told, if there are so many
-ROOM = 2 * CHUNK  # atoms that move while the profile is learned
+ROOM = 2 * CHUNK  # atoms among which those are that tell the profile
 CLUSTER = 16  # atoms that come together: an atom and its first shells
 SPECIAL = 16  # clusters around atoms of rare species, and as many at rims
 

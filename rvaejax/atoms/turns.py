@@ -33,17 +33,15 @@ class Look(NamedTuple):
         spread: prior spread of the profile's weights around a Gaussian. The first turn sees atoms out of place, which
             smear the profile: it can tell less.
         sweeps: over the atoms after the profile is fitted.
-        whole: whether all atoms move, or only those that tell the profile.
         smooth: whether the smooth background is taken off first.
     """
 
     spread: float
     sweeps: int
-    whole: bool
     smooth: bool
 
 
-LOOKS = (Look(0.05, 2, False, False), Look(0.1, 2, False, True), Look(0.1, 2, True, True))
+LOOKS = (Look(0.05, 2, False), Look(0.1, 2, True), Look(0.1, 2, True))
 
 
 class Frame(NamedTuple):
@@ -78,7 +76,7 @@ class State(NamedTuple):
     Attributes:
         fit: where all atoms are.
         known: what was known of them before.
-        sd: (m,) standard deviation per axis of the atoms that moved last [px].
+        sd: (n,) standard deviation per axis [px].
         cores: widths still to be tried [px].
         profile: image of an atom, once fitted.
         chunks: patches of all atoms.
@@ -90,7 +88,7 @@ class State(NamedTuple):
 
     fit: Fit
     known: Known
-    sd: Float[np.ndarray, " m"]
+    sd: Float[np.ndarray, " n"]
     cores: Float[np.ndarray, " c"]
     profile: Profile | None
     chunks: list[Patches]
@@ -144,17 +142,16 @@ def begin(
     )  # fmt: skip
     weights = [chunk.inside / variance for chunk in chunks]
     cores = np.asarray(CORES_NM) / pixel_size_nm
-    return frame, State(fit, known, sd[:first], cores, None, chunks, weights, None, None, None, None)
+    return frame, State(fit, known, sd, cores, None, chunks, weights, None, None, None, None)
 
 
 def turn(frame: Frame, state: State, look: Look) -> State:
     """Profile, positions and noise, each told once more."""
-    state = _profile_told(frame, state, look)
+    state = _heights_known(frame, _profile_told(frame, state, look))
     if look.smooth and max(frame.image.shape) <= LARGEST_PX:
         state = _background_off(frame, state)
-    state = state._replace(known=_heights_known(frame, state))
     state, found = _swept(frame, state, look)
-    inside = picked([chunk.inside for chunk in state.chunks[: len(found)]], frame.sample)
+    inside = picked([chunk.inside for chunk in state.chunks], frame.sample)
     model, residual = (picked([getattr(s, name) for s in found], frame.sample) for name in ("model", "residual"))
     noise = noise_of_counts(model[inside > 0], residual[inside > 0])
     least = 1e-3 * float((residual[inside > 0] ** 2).mean())
@@ -172,8 +169,9 @@ def _profile_told(frame: Frame, state: State, look: Look) -> State:
         np.asarray(fit.xy)[:first], state.sd[:first], frame.sheet, frame.pixel_size_nm,
         scale=state.scale, rounds=ROUNDS[state.scale is not None],
     )  # fmt: skip
-    shown = [picked([getattr(c, name) for c in _leading(frame, state)], frame.sample) for name in Patches._fields[1:]]
-    weight = jnp.asarray(picked(state.weights[: len(_leading(frame, state))], frame.sample))
+    leading = slice(padded_rows(first) // CHUNK)
+    shown = [picked([getattr(c, name) for c in state.chunks[leading]], frame.sample) for name in Patches._fields[1:]]
+    weight = jnp.asarray(picked(state.weights[leading], frame.sample))
     at = fit._replace(xy=fit.xy.at[:first].set(jnp.asarray(flat.xy, jnp.float32)))
     patches = Patches(state.chunks[0].grid, *(jnp.asarray(part) for part in shown))
     count = int(frame.species.max(initial=0)) + 1
@@ -184,10 +182,6 @@ def _profile_told(frame: Frame, state: State, look: Look) -> State:
     cores = state.cores[np.abs(np.log(state.cores / float(profile.core))) < NEXT_CORE]
     fit = fit._replace(height=fit.height * jnp.maximum(top, 1e-3)[numbers])
     return state._replace(fit=fit, profile=profile, cores=cores, scale=flat.scale)
-
-
-def _leading(frame: Frame, state: State) -> list[Patches]:
-    return state.chunks[: padded_rows(frame.first) // CHUNK]
 
 
 def _background_off(frame: Frame, state: State) -> State:
@@ -207,7 +201,7 @@ def _background_off(frame: Frame, state: State) -> State:
     return state._replace(chunks=chunks)
 
 
-def _heights_known(frame: Frame, state: State) -> Known:
+def _heights_known(frame: Frame, state: State) -> State:
     """Prior of the heights: atoms of a species are equally high, up to what those show that tell the profile."""
     height = np.asarray(state.fit.height)[: len(frame.xy)]
     usual, precision = np.ones(len(height)), np.zeros(len(height))
@@ -220,33 +214,30 @@ def _heights_known(frame: Frame, state: State) -> Known:
             deviation = 1.4826 * np.median(np.abs(shown - np.median(shown)))
             precision[mine] = max(HEIGHT_SPREAD * float(np.median(shown)), float(deviation)) ** -2.0
     rows = len(state.fit.height)
-    return state.known._replace(height=on_device(usual, rows), height_precision=on_device(precision, rows))
+    known = state.known._replace(height=on_device(usual, rows), height_precision=on_device(precision, rows))
+    return state._replace(known=known)
 
 
 def _swept(frame: Frame, state: State, look: Look) -> tuple[State, list[Equations]]:
     """Some sweeps over the atoms."""
     assert state.profile is not None
-    count = len(state.chunks) if look.whole else padded_rows(frame.first) // CHUNK
-    rows, profile, fit = count * CHUNK, state.profile, state.fit
-    moving = len(frame.xy) if look.whole else frame.first
-    if look.whole and frame.first < len(frame.xy):
-        fit = fit._replace(height=fit.height.at[frame.first :].set(state.known.height[frame.first :]))
-    chunks = [c._replace(far=far_light(fit, c, profile)) for c in state.chunks[:count]]
-    limit = LIMIT_NM / frame.pixel_size_nm
-    real = frame.real[:rows] * (jnp.arange(rows) < moving)[:, None]
-    for _ in range(look.sweeps):
-        found = [equations(fit, c, w, profile) for c, w in zip(chunks, state.weights[:count], strict=True)]
+    profile, fit = state.profile, state.fit
+    state = state._replace(chunks=[c._replace(far=far_light(fit, c, profile)) for c in state.chunks])
+    for sweep in range(look.sweeps):
+        found = [equations(fit, c, w, profile) for c, w in zip(state.chunks, state.weights, strict=True)]
         system = (jnp.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])
-        fit, covariance = step(fit, state.known, *system, frame.near[:rows], real, limit)
-        state = _weighted(state, found)
-    sd = np.sqrt(0.5 * np.maximum(np.trace(np.asarray(covariance)[:moving], axis1=1, axis2=2), 0))
-    return state._replace(fit=fit, sd=sd, chunks=chunks + state.chunks[count:]), found
+        limit = LIMIT_NM / frame.pixel_size_nm
+        fit, covariance = step(fit, state.known, *system, frame.near, frame.real, limit)
+        if sweep == look.sweeps - 2:  # not before: pixels around atoms that are still out of place look like outliers
+            state = _weighted(state, found)
+    trace = np.trace(np.asarray(covariance)[: len(frame.xy)], axis1=1, axis2=2)
+    return state._replace(fit=fit, sd=np.sqrt(0.5 * np.maximum(trace, 0))), found
 
 
 def _weighted(state: State, found: list[Equations]) -> State:
     """Pixels weighted by the noise as known, those that the fit cannot explain left out."""
     if state.law is None:
         return state
-    law, count = jnp.asarray(state.law), len(found)
-    weights = [pixel_weights(s, c.inside, law) for s, c in zip(found, state.chunks[:count], strict=True)]
-    return state._replace(weights=weights + state.weights[count:])
+    law = jnp.asarray(state.law)
+    weights = [pixel_weights(s, c.inside, law) for s, c in zip(found, state.chunks, strict=True)]
+    return state._replace(weights=weights)

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from rvaejax.atoms.config import LocalisationConfig
-from rvaejax.atoms.localise import find_atoms, localise_frame, peaks, weighted_centroids
+from rvaejax.atoms.localise import find_atoms, localise_frame, peaks, probability, weighted_centroids
 from rvaejax.errors import ConfigError, NoAtomsError
 from rvaejax.simulate.config import BOND_NM, ImagingConfig
 from rvaejax.types import Maps
@@ -105,7 +105,9 @@ def test_the_width_beyond_the_labels_is_the_positions_uncertainty(sd_nm):
     """A label blurred by a posterior of that width has its variance added."""
     xy = np.array([[30.2, 40.7], [62.5, 50.1]])
     blurred = _maps(xy, extra_nm=sd_nm)
-    plain = LocalisationConfig(threshold=0.2, floor_nm=1e-6, blur_nm=1e-6, spread_gain=1.0)
+    plain = LocalisationConfig(
+        threshold=0.2, floor_nm=1e-6, blur_nm=1e-6, spread_gain=1.0, score_gain=1.0, score_offset=0.0
+    )
     _, _, score, sd = localise_frame(blurred, PX, plain)
     assert sd * PX == pytest.approx([sd_nm, sd_nm], rel=0.08)
     # the shipped calibration: what the network blurs by itself comes off, a floor is added
@@ -119,10 +121,20 @@ def test_the_width_beyond_the_labels_is_the_positions_uncertainty(sd_nm):
 
 @pytest.mark.parametrize("height", [0.3, 0.6, 0.9])
 def test_the_score_is_the_blobs_height(height):
-    found = localise_frame(_maps([[40.3, 50.6]], height=height), PX, LocalisationConfig(threshold=0.2))
+    plain = LocalisationConfig(threshold=0.2, score_gain=1.0, score_offset=0.0)
+    found = localise_frame(_maps([[40.3, 50.6]], height=height), PX, plain)
     assert found[2] == pytest.approx([height], rel=0.02)
     sure = localise_frame(_maps([[40.3, 50.6]], height=height), PX, LocalisationConfig(threshold=0.5))
     assert len(sure[0]) == (height > 0.5)
+
+
+def test_the_calibration_of_the_score_is_monotone_and_keeps_what_is_sure():
+    overlap = np.linspace(-0.1, 1.1, 61)
+    score = probability(overlap, CONFIG)
+    assert (np.diff(score) >= 0).all() and score[0] < 1e-3 and score[-1] > 0.999
+    inner = slice(6, -6)
+    odds, raw = (np.log(v[inner] / (1 - v[inner])) for v in (score, overlap))
+    np.testing.assert_allclose(np.polyfit(raw, odds, 1), [CONFIG.score_gain, CONFIG.score_offset], rtol=1e-6)
 
 
 def test_the_stated_uncertainty_has_a_floor():

@@ -1,0 +1,117 @@
+"""Which atoms tell the profile, and what a background that is steep, or a frame of many atoms, does to positions."""
+
+import numpy as np
+import pytest
+
+from rvaejax.atoms.patches import heights
+from rvaejax.atoms.refine import refine_positions
+from rvaejax.atoms.sample import CLUSTER, ROOM, leading, rims, sample_rows, usable
+
+PX_NM, CORE = 0.016, 0.042 / 0.016
+BOND = 0.142 / PX_NM
+
+
+def sheet(size, hole=0.0, angle=0.3):
+    """Graphene around a round hole, in a frame and somewhat beyond it."""
+    i, j = np.meshgrid(np.arange(-40, 41), np.arange(-40, 41))
+    a = BOND * np.sqrt(3) * np.stack([i + j / 2, j * np.sqrt(3) / 2], -1).reshape(-1, 2)
+    c, s = np.cos(angle), np.sin(angle)
+    xy = np.concatenate([a, a + [0, BOND]]) @ np.array([[c, -s], [s, c]]) + size / 2
+    xy = xy[((xy > -8) & (xy < size + 7)).all(1)]
+    return xy[np.hypot(*(xy - size / 2).T) > hole]
+
+
+def picture(xy, size):
+    d = np.arange(size)[None] - xy[:, :1], np.arange(size)[None] - xy[:, 1:]
+    gx, gy = (np.exp(-0.5 * (v / CORE) ** 2) for v in d)
+    return gy.T @ gx
+
+
+def inside(xy, size, margin=0.0):
+    return ((xy >= margin) & (xy <= size - 1 - margin)).all(1)
+
+
+@pytest.fixture(scope="module")
+def large():
+    size = 320
+    xy = sheet(size, hole=40.0)
+    return size, xy, picture(xy, size)
+
+
+def test_the_first_atoms_are_a_choice_around_rims_and_everywhere(large):
+    size, xy, _ = large
+    own = xy[inside(xy, size)]
+    told = inside(own, size, 20)
+    rim = rims(own, PX_NM)
+    assert (np.hypot(*(own[rim & told] - size / 2).T) < 40 + 1.5 * BOND).all()
+    order, first = leading(own, rim, told)
+    assert sorted(order) == list(range(len(own))) and CLUSTER <= first <= ROOM < len(own)
+    lead = own[order[:first]]
+    assert rim[order[:first]].sum() > 0.3 * (rim & told).sum()
+    quarters = {(x > size / 2, y > size / 2) for x, y in lead}
+    assert len(quarters) == 4
+
+
+def test_few_atoms_stay_in_their_order():
+    order, first = leading(
+        np.random.default_rng(0).uniform(0, 99, (ROOM, 2)), np.zeros(ROOM, bool), np.ones(ROOM, bool)
+    )
+    assert first == ROOM and (order == np.arange(ROOM)).all()
+
+
+def test_the_sample_holds_the_special_atoms_and_no_others_twice():
+    around = (np.arange(900)[:, None] + np.arange(4)) % 900
+    special = np.zeros(900, bool)
+    special[[100, 500]] = True
+    told = np.ones(900, bool)
+    told[101] = False
+    rows = sample_rows(around, special, told)
+    assert {100, 102, 103, 500, 501, 502, 503} <= set(rows.tolist())
+    assert 101 not in rows and len(np.unique(rows)) == len(rows) == 256
+
+
+def test_bright_dirt_does_not_tell_the_profile(large):
+    size, xy, image = large
+    own = xy[inside(xy, size)]
+    dirt = 3 / (1 + np.exp((np.hypot(*(np.indices((size, size))[::-1] - [[[240]], [[240]]])) - 25) / 4))
+    told = usable(image + dirt, own, np.zeros(len(own), int), PX_NM)
+    far = np.hypot(*(own - 240).T)
+    assert not told[far < 20].any()
+    assert told[(far > 60) & inside(own, size, 25)].all()  # rims too
+
+
+def test_atoms_that_do_not_tell_the_profile_are_as_exact_as_those_that_do(large):
+    size, xy, image = large
+    own = xy[inside(xy, size)]
+    counts = np.random.default_rng(2).poisson(200 * image + 10).astype(float)
+    start = own + np.random.default_rng(0).normal(0, 0.3, own.shape)
+    numbers = np.zeros(len(own), int)
+    order, first = leading(start, rims(start, PX_NM), usable(counts, start, numbers, PX_NM))
+    assert len(own) > 1.5 * first
+    found = refine_positions(counts, start, numbers, np.full(len(own), 0.5), PX_NM)
+    squared = np.where(inside(own, size, 20), ((found.xy - own) ** 2).sum(1), np.nan) * (1000 * PX_NM) ** 2
+    telling, others = (np.sqrt(np.nanmean(squared[rows])) for rows in (order[:first], order[first:]))
+    assert others < 1.15 * telling and telling < 2.0  # pm
+
+
+def test_at_the_rim_of_dirt_positions_are_as_sure_as_stated(large):
+    """A steep background pulls atoms uphill; where it is steep, less is known, and this is said."""
+    size, xy, image = large
+    own = xy[inside(xy, size)]
+    distance = np.hypot(*(np.indices((size, size))[::-1] - [[[255]], [[70]]]))
+    dirty = image + 2.5 / (1 + np.exp((distance - 30) / 3))
+    counts = np.random.default_rng(0).poisson(60 * dirty + 6).astype(float)
+    known = np.full(len(own), 0.3)
+    start = own + np.random.default_rng(1).normal(0, 0.3, own.shape)
+    found = refine_positions(counts, start, np.zeros(len(own), int), known, PX_NM)
+    far = np.hypot(*(own - [255, 70]).T)
+    rim, clean = np.abs(far - 34) < 9, (far > 80) & inside(own, size, 20)
+    assert np.median(found.sd[rim]) > 1.5 * np.median(found.sd[clean])
+    ratio = np.hypot(*(found.xy - own).T) / (np.sqrt(2) * found.sd)
+    assert np.sqrt((ratio[rim] ** 2).mean()) < 2.0
+
+
+def test_heights_are_read_at_the_atoms():
+    image = np.zeros((9, 9))
+    image[2, 7] = 5.0
+    assert heights(image, np.array([[7.2, 1.9], [30.0, -4.0]])).tolist() == [5.0, pytest.approx(0.005)]
