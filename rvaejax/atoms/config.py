@@ -46,7 +46,7 @@ class LocalisationConfig:
     credible: float = 0.775
     refine: bool = True
     prior_gain: float = 1.4
-    sd_gain: float = 1.25
+    sd_gain: float = 1.3
     floor_nm: float = 0.0035
     blur_nm: float = 0.012
     spread_gain: float = 0.45

@@ -16,8 +16,8 @@ import logging
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from scipy.special import expit, logit
-from skimage.feature import peak_local_max
 
 from rvaejax.atoms.config import LocalisationConfig
 from rvaejax.atoms.elastic import smoothed, windows
@@ -37,10 +37,12 @@ WINDOW_OF_BLOB = 0.75  # width of the centroid's weight over the label's: narrow
 
 def peaks(density: Float[np.ndarray, "h w"], separation: float, least: float) -> Int[np.ndarray, "n 2"]:
     """Local maxima (x, y) [px] of at least `least`; of two nearer than `separation` the higher stays."""
-    yx = peak_local_max(
-        density, min_distance=max(round(separation), 1), threshold_abs=least, exclude_border=False, p_norm=2
-    )
-    return yx[:, ::-1].astype(np.int64)
+    reach = max(round(separation), 1)
+    highest = ndimage.maximum_filter(density, 2 * reach + 1, mode="constant")
+    y, x = np.nonzero((density == highest) & (density > least))
+    xy = np.column_stack([x, y])
+    pairs = cKDTree(xy).query_pairs(reach, output_type="ndarray") if len(xy) else np.zeros((0, 2), int)
+    return np.delete(xy, np.unique(pairs[:, 1]), axis=0)  # of equal neighbours the first stays
 
 
 def _patches(density: Float[np.ndarray, "h w"], xy: Int[np.ndarray, "n 2"], reach: int) -> Float[np.ndarray, "n k k"]:

@@ -102,7 +102,7 @@ def cut_patches(
 ) -> tuple[list[Patches], Int[np.ndarray, "n j"], Float[np.ndarray, "n j"]]:
     """Patches of all atoms in chunks, the last filled up with empty ones; and the neighbours of each atom."""
     reach = _reach(pixel_size_nm)
-    grid = np.arange(-reach, 2 * (reach // 2) + 1)
+    grid = np.arange(-reach, reach + 1)
     disc = np.hypot(grid[:, None], grid[None, :]) <= REACH_NM / pixel_size_nm + 0.5
     origin = _middles(image.shape, xy)
     frame, exists = (_view(values, reach) for values in (image, np.ones(image.shape, np.float32)))

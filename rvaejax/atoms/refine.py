@@ -1,7 +1,7 @@
 """From positions good to a pixel to positions limited by the photons: known atoms fitted to their frame.
 
-The profile of an atom, the noise and the positions are found in turns (`turns`), profile and noise on those atoms that
-tell most of them (`sample`).
+The profile of an atom, the noise and the positions are found in turns (`turns`) on the part of the frame that tells
+most (`sample`); with profile and noise known, all other atoms follow.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from rvaejax.atoms.noise import correlation_gain
+from rvaejax.atoms.elastic import windows
 from rvaejax.atoms.profile import Profile
-from rvaejax.atoms.sample import leading, rims, usable
-from rvaejax.atoms.turns import LOOKS, begin, picked, turn
+from rvaejax.atoms.sample import ROOM, rims, sample_rows, telling_box, usable
+from rvaejax.atoms.state import Telling
+from rvaejax.atoms.turns import apply, begin, learn
 
 HOT = (0.005, 0.5, 0.995)  # quantiles that say how bright pixels may be
 BINNED_NM = 0.012  # finer frames are averaged over blocks of pixels up to about this
@@ -74,25 +75,25 @@ def refine_positions(
     image = np.clip(image, middle - 3 * (high - low), middle + 3 * (high - low)).astype(np.float32)
     told = usable(image, xy, species, pixel_size_nm)
     special = rims(xy, pixel_size_nm) | (species > 0)
-    order, first = leading(xy, special, told)
-    frame, state = begin(
-        image, xy[order], species[order], sd[order], pixel_size_nm,
-        first=first, special=special[order], told=told[order],
-    )  # fmt: skip
-    for look in LOOKS:
-        state = turn(frame, state, look)
-    assert state.profile is not None and state.law is not None and state.scale is not None
-    assert state.residual is not None
-    inside = picked([chunk.inside for chunk in state.chunks], frame.sample)
-    gain = correlation_gain(state.residual, inside)
-    offset, slope, dark = (float(v) for v in state.law[:3])
-    back, n = np.argsort(order), len(xy)
+    box = telling_box(image.shape, xy, special, told)
+    corner = np.array([box[1].start, box[0].start])
+    part = ((xy >= corner) & (xy < [box[1].stop, box[0].stop])).all(1) if len(xy) > ROOM else np.full(len(xy), True)
+    frame, state = begin(image[box], xy[part] - corner, species[part], sd[part], pixel_size_nm)
+    sheet = windows(frame.xy, frame.species, pixel_size_nm)
+    # the part's own border, too, hides atoms that shine in
+    seen = told[part] & (usable(frame.image, frame.xy, frame.species, pixel_size_nm) if not part.all() else True)
+    sample = sample_rows(np.asarray(frame.near)[: len(frame.xy)], special[part], seen)
+    state, learned = learn(frame, state, Telling(sample, sheet, int(species.max(initial=0)) + 1))
+    if not part.all():
+        state = apply(*begin(image, xy, species, sd, pixel_size_nm), learned)
+    offset, slope, dark = (float(v) for v in learned.law[:3])
+    n = len(xy)
     return Refined(
-        np.asarray(state.fit.xy)[:n][back],
-        np.sqrt(gain) * state.sd[back],
-        np.asarray(state.fit.height)[:n][back],
-        state.profile,
+        np.asarray(state.fit.xy)[:n],
+        np.sqrt(learned.gain) * state.sd,
+        np.asarray(state.fit.height)[:n],
+        learned.profile,
         (offset, slope, dark),
-        gain,
-        state.scale,
+        learned.gain,
+        learned.scale,
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from rvaejax.atoms.patches import CHUNK, REACH_NM
 from rvaejax.structure.bonds import bonds, coordination
@@ -17,9 +16,9 @@ from rvaejax.structure.bonds import bonds, coordination
 BORDER_NM = 0.3  # atoms nearer to the border do not tell: into their patches shine atoms that nobody sees
 USUAL = 2.5  # standard deviations from the median brightness up to which surroundings are usual
 FEWEST = 30  # atoms from which profile and noise are told, if there are so many
-ROOM = 2 * CHUNK  # atoms among which those are that tell the profile
-CLUSTER = 16  # atoms that come together: an atom and its first shells
-SPECIAL = 16  # clusters around atoms of rare species, and as many at rims
+ROOM = 2 * CHUNK  # atoms in the part of a frame that tells the profile
+SPECIAL = 3.0  # what an atom at a rim or of a rare species tells beyond others
+STEPS = 9  # places per direction tried for that part
 
 
 def usable(
@@ -61,24 +60,36 @@ def _evenly(rows: Int[np.ndarray, " n"], count: int) -> Int[np.ndarray, " m"]:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
 
 
-def leading(
-    xy: Float[np.ndarray, "n 2"], special: Bool[np.ndarray, " n"], told: Bool[np.ndarray, " n"]
-) -> tuple[Int[np.ndarray, " n"], int]:
-    """An order of the atoms in which those come first that tell the profile, in clusters, and how many these are.
+def telling_box(
+    shape: tuple[int, ...], xy: Float[np.ndarray, "n 2"], special: Bool[np.ndarray, " n"], told: Bool[np.ndarray, " n"]
+) -> tuple[slice, slice]:
+    """The part of a frame (rows, columns) with the most atoms that tell, of at most `ROOM` in all.
 
     Args:
+        shape: of the frame [px].
         xy: positions [px].
-        special: atoms around which a cluster tells most.
+        special: atoms that tell most.
         told: atoms that may tell at all.
     """
-    n = len(xy)
-    if n <= ROOM:
-        return np.arange(n), n
-    seeds = [_evenly(np.flatnonzero(special & told), 2 * SPECIAL), _evenly(np.flatnonzero(told), ROOM // CLUSTER)]
-    _, near = cKDTree(xy).query(xy[np.concatenate(seeds)], CLUSTER)
-    rows, first = np.unique(near, return_index=True)
-    rows = rows[np.argsort(first)][:ROOM]
-    return np.concatenate([rows, np.setdiff1d(np.arange(n), rows)]), len(rows)
+    h, w = shape
+    if len(xy) <= ROOM:
+        return slice(0, h), slice(0, w)
+    worth = told * (1.0 + SPECIAL * special)
+    side = np.sqrt(h * w * ROOM / len(xy))
+    while True:
+        tall, wide = (int(min(side, length)) for length in (h, w))
+        corners = [
+            (x, y)
+            for x in np.linspace(0, w - wide, STEPS).astype(int)
+            for y in np.linspace(0, h - tall, STEPS).astype(int)
+        ]
+        boxes = [((xy >= corner) & (xy < np.add(corner, (wide, tall)) - 1)).all(1) for corner in corners]
+        values = [float(worth[box].sum()) if box.sum() <= ROOM else -1.0 for box in boxes]
+        best = int(np.argmax(values))
+        if values[best] >= 0:
+            x, y = corners[best]
+            return slice(y, y + tall), slice(x, x + wide)
+        side *= 0.9
 
 
 def sample_rows(

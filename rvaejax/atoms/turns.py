@@ -7,17 +7,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from rvaejax.atoms.background import COARSE_NM, background
-from rvaejax.atoms.elastic import Windows, smoothed, windows
+from rvaejax.atoms.elastic import smoothed
 from rvaejax.atoms.fit import JOINT, Equations, Fit, Known, Patches, equations, far_light, pixel_weights, step
-from rvaejax.atoms.noise import noise_of_counts, variance_of_differences
+from rvaejax.atoms.noise import correlation_gain, noise_of_counts, variance_of_differences
 from rvaejax.atoms.patches import CHUNK, cut_patches, heights, on_device, padded, padded_rows, recut
 from rvaejax.atoms.profile import Profile, peak
 from rvaejax.atoms.profile_fit import fit_profile
-from rvaejax.atoms.sample import FEWEST, sample_rows
+from rvaejax.atoms.sample import FEWEST
+from rvaejax.atoms.state import Frame, Learned, State, Telling
 
+peaks_of = jax.jit(jax.vmap(peak))
 CORES_NM = (0.022, 0.027, 0.033, 0.04, 0.048, 0.058, 0.07)  # widths tried for the profile's core
 NEXT_CORE = 0.25  # logarithm of the largest change of the width after the first turn
 LIMIT_NM = 0.02  # longest move in one sweep
@@ -44,62 +46,10 @@ class Look(NamedTuple):
 LOOKS = (Look(0.05, 2, False), Look(0.1, 2, True), Look(0.1, 2, True))
 
 
-class Frame(NamedTuple):
-    """What stays the same in all turns; atoms in an order in which those that tell the profile come first.
-
-    Attributes:
-        image: the frame without hot pixels.
-        xy: (n, 2) where patches were cut [px].
-        species: (n,) numbers.
-        near: (rows, JOINT) each atom and its nearest neighbours; rows are filled up to whole chunks.
-        real: (rows, JOINT) 1 where there is one.
-        first: number of atoms that tell the profile.
-        sample: rows, among the first, from which profile and noise are told.
-        sheet: neighbourhoods of the first.
-        pixel_size_nm: [nm].
-    """
-
-    image: Float[np.ndarray, "h w"]
-    xy: Float[np.ndarray, "n 2"]
-    species: Int[np.ndarray, " n"]
-    near: jax.Array
-    real: jax.Array
-    first: int
-    sample: Int[np.ndarray, " m"]
-    sheet: Windows
-    pixel_size_nm: float
+SWEEPS = 2  # over the atoms before, and after, the background is taken off
 
 
-class State(NamedTuple):
-    """What turns change.
-
-    Attributes:
-        fit: where all atoms are.
-        known: what was known of them before.
-        sd: (n,) standard deviation per axis [px].
-        cores: widths still to be tried [px].
-        profile: image of an atom, once fitted.
-        chunks: patches of all atoms.
-        weights: of their pixels, chunk by chunk.
-        law: the noise, once told: see `pixel_weights`.
-        scale: of what neighbours tell [px], once estimated.
-        model, residual: of the sampled patches, filled up to a chunk.
-    """
-
-    fit: Fit
-    known: Known
-    sd: Float[np.ndarray, " n"]
-    cores: Float[np.ndarray, " c"]
-    profile: Profile | None
-    chunks: list[Patches]
-    weights: list[jax.Array]
-    law: Float[np.ndarray, " 4"] | None
-    scale: float | None
-    model: Float[np.ndarray, "c k k"] | None
-    residual: Float[np.ndarray, "c k k"] | None
-
-
-def picked(chunks: list[jax.Array], rows: Int[np.ndarray, " m"]) -> np.ndarray:
+def _picked(chunks: list[jax.Array], rows: Int[np.ndarray, " m"]) -> np.ndarray:
     """Some rows of an array that comes in chunks, filled up with zeros to a chunk."""
     return padded(np.concatenate([np.asarray(c) for c in chunks])[rows], CHUNK)
 
@@ -110,90 +60,94 @@ def begin(
     species: Int[np.ndarray, " n"],
     sd: Float[np.ndarray, " n"],
     pixel_size_nm: float,
-    *,
-    first: int,
-    special: Bool[np.ndarray, " n"],
-    told: Bool[np.ndarray, " n"],
 ) -> tuple[Frame, State]:
     """Before the first turn.
 
     Args:
         image: the frame.
-        xy: positions (x, y) [px], those that tell the profile first.
+        xy: positions (x, y) [px].
         species: number of each atom's species.
         sd: standard deviation of `xy` per axis [px].
         pixel_size_nm: the frame's pixel [nm].
-        first: number of atoms that tell the profile.
-        special: those that tell most.
-        told: those that may tell.
     """
     rows = padded_rows(len(xy))
     chunks, near, real = cut_patches(image, xy, species, pixel_size_nm)
-    near, real = near[:, :JOINT], real[:, :JOINT]
-    whole = told[:first] & ((near[:first] < first) | (real[:first] == 0)).all(1)
-    around = np.where((real[:first] > 0) & (near[:first] < first), near[:first], np.arange(first)[:, None])
-    sample = sample_rows(around, special[:first], whole if whole.any() else np.full(first, True))
-    height, variance = heights(image, xy), variance_of_differences(image)
-    fit = Fit(on_device(xy, rows), on_device(height, rows))
+    fit = Fit(on_device(xy, rows), on_device(heights(image, xy), rows))
     known = Known(fit.xy, on_device(1 / np.maximum(sd, 1e-6) ** 2, rows), fit.height, jnp.zeros_like(fit.height))
-    frame = Frame(
-        image, xy, species, jnp.asarray(padded(near, rows)), on_device(real, rows), first, sample,
-        windows(xy[:first], species[:first], pixel_size_nm), pixel_size_nm,
-    )  # fmt: skip
+    bonded = jnp.asarray(padded(near[:, :JOINT], rows)), on_device(real[:, :JOINT], rows)
+    variance = variance_of_differences(image)
     weights = [chunk.inside / variance for chunk in chunks]
-    cores = np.asarray(CORES_NM) / pixel_size_nm
-    return frame, State(fit, known, sd, cores, None, chunks, weights, None, None, None, None)
+    return Frame(image, xy, species, *bonded, pixel_size_nm), State(fit, known, sd, chunks, weights)
 
 
-def turn(frame: Frame, state: State, look: Look) -> State:
-    """Profile, positions and noise, each told once more."""
-    state = _heights_known(frame, _profile_told(frame, state, look))
-    if look.smooth and max(frame.image.shape) <= LARGEST_PX:
-        state = _background_off(frame, state)
-    state, found = _swept(frame, state, look)
-    inside = picked([chunk.inside for chunk in state.chunks], frame.sample)
-    model, residual = (picked([getattr(s, name) for s in found], frame.sample) for name in ("model", "residual"))
-    noise = noise_of_counts(model[inside > 0], residual[inside > 0])
-    least = 1e-3 * float((residual[inside > 0] ** 2).mean())
-    state = state._replace(law=np.asarray([*noise, least], np.float32), model=model, residual=residual)
-    return _weighted(state, found)
+def learn(frame: Frame, state: State, telling: Telling) -> tuple[State, Learned]:
+    """Profile, positions and noise, each told in turns from where the others stand."""
+    cores = np.asarray(CORES_NM) / frame.pixel_size_nm
+    scale: float | None = None
+    law: Float[np.ndarray, " 4"] | None = None
+    for look in LOOKS:
+        state, profile, scale = _profile_told(frame, state, telling, cores, scale, look.spread)
+        cores = cores[np.abs(np.log(cores / float(profile.core))) < NEXT_CORE]
+        usual, precision = _usual_heights(frame, state, telling.kinds)
+        state = _heights_known(frame, state, usual, precision)
+        if look.smooth:
+            state = _background_off(frame, state, profile)
+        state, found = _swept(frame, state, profile, law, look.sweeps)
+        inside = _picked([chunk.inside for chunk in state.chunks], telling.sample)
+        model, residual = (_picked([getattr(s, name) for s in found], telling.sample) for name in ("model", "residual"))
+        noise = noise_of_counts(model[inside > 0], residual[inside > 0])
+        law = np.asarray([*noise, 1e-3 * float((residual[inside > 0] ** 2).mean())], np.float32)
+        state = _weighted(state, found, law)
+    usual, precision = _usual_heights(frame, state, telling.kinds)
+    assert law is not None and scale is not None
+    return state, Learned(profile, law, correlation_gain(residual, inside), scale, usual, precision)
 
 
-def _profile_told(frame: Frame, state: State, look: Look) -> State:
-    """The profile, fitted where neighbours, too, think that the atoms are.
+def apply(frame: Frame, state: State, learned: Learned) -> State:
+    """Positions of all atoms of a frame, given what some of them have told."""
+    state = _heights_known(frame, state, learned.height, learned.precision)
+    numbers = jnp.asarray(padded(frame.species, len(state.fit.height)))
+    seen = jnp.asarray(learned.precision > 0)[numbers]
+    state = state._replace(fit=state.fit._replace(height=jnp.where(seen, state.known.height, state.fit.height)))
+    state, _ = _swept(frame, state, learned.profile, None, SWEEPS)  # atoms out of place would leave a rough background
+    state = _background_off(frame, state, learned.profile)
+    state, _ = _swept(frame, state, learned.profile, learned.law, SWEEPS)
+    return state
+
+
+def _profile_told(
+    frame: Frame, state: State, telling: Telling, cores: Float[np.ndarray, " c"], scale: float | None, spread: float
+) -> tuple[State, Profile, float]:
+    """The profile, fitted where neighbours, too, think that the atoms are; heights follow it.
 
     In a perfect lattice two sublattices moved apart look like elliptical spots.
     """
-    first, fit = frame.first, state.fit
-    flat = smoothed(
-        np.asarray(fit.xy)[:first], state.sd[:first], frame.sheet, frame.pixel_size_nm,
-        scale=state.scale, rounds=ROUNDS[state.scale is not None],
-    )  # fmt: skip
-    leading = slice(padded_rows(first) // CHUNK)
-    shown = [picked([getattr(c, name) for c in state.chunks[leading]], frame.sample) for name in Patches._fields[1:]]
-    weight = jnp.asarray(picked(state.weights[leading], frame.sample))
-    at = fit._replace(xy=fit.xy.at[:first].set(jnp.asarray(flat.xy, jnp.float32)))
+    fit, n, rows = state.fit, len(frame.xy), len(state.fit.height)
+    rounds = ROUNDS[scale is not None]
+    flat = smoothed(np.asarray(fit.xy)[:n], state.sd, telling.sheet, frame.pixel_size_nm, scale=scale, rounds=rounds)
+    shown = [_picked([getattr(c, name) for c in state.chunks], telling.sample) for name in Patches._fields[1:]]
     patches = Patches(state.chunks[0].grid, *(jnp.asarray(part) for part in shown))
-    count = int(frame.species.max(initial=0)) + 1
-    profile = fit_profile(at, patches, weight, state.cores, count, look.spread)
-    top = jax.vmap(peak)(profile.weights)
+    weight = jnp.asarray(_picked(state.weights, telling.sample))
+    at = fit._replace(xy=on_device(flat.xy, rows))
+    profile = fit_profile(at, patches, weight, cores, telling.kinds, spread)
+    top = peaks_of(profile.weights)
     profile = profile._replace(weights=profile.weights / top[:, None])
-    numbers = jnp.asarray(padded(frame.species.astype(np.int32), len(fit.height)))
-    cores = state.cores[np.abs(np.log(state.cores / float(profile.core))) < NEXT_CORE]
+    numbers = jnp.asarray(padded(frame.species, rows))
     fit = fit._replace(height=fit.height * jnp.maximum(top, 1e-3)[numbers])
-    return state._replace(fit=fit, profile=profile, cores=cores, scale=flat.scale)
+    return state._replace(fit=fit), profile, flat.scale
 
 
-def _background_off(frame: Frame, state: State) -> State:
+def _background_off(frame: Frame, state: State, profile: Profile) -> State:
     """The patches without what is smooth in the frame."""
+    if max(frame.image.shape) > LARGEST_PX:
+        return state
     rows = len(state.fit.height)
-    assert state.profile is not None
     smooth = background(
         jnp.asarray(frame.image),
         state.fit,
-        jnp.asarray(padded(frame.species.astype(np.int32), rows)),
+        jnp.asarray(padded(frame.species, rows)),
         on_device(np.ones(len(frame.xy)), rows),
-        state.profile,
+        profile,
         block=max(1, round(COARSE_NM / frame.pixel_size_nm)),
         pixel_size_nm=float(frame.pixel_size_nm),
     )
@@ -201,43 +155,51 @@ def _background_off(frame: Frame, state: State) -> State:
     return state._replace(chunks=chunks)
 
 
-def _heights_known(frame: Frame, state: State) -> State:
-    """Prior of the heights: atoms of a species are equally high, up to what those show that tell the profile."""
+def _usual_heights(
+    frame: Frame, state: State, count: int
+) -> tuple[Float[np.ndarray, " species"], Float[np.ndarray, " species"]]:
+    """Of each species the median height, and the precision of one atom's height around it, as the frame shows them."""
     height = np.asarray(state.fit.height)[: len(frame.xy)]
-    usual, precision = np.ones(len(height)), np.zeros(len(height))
-    for s in np.unique(frame.species):
-        mine = frame.species == s
-        shown = height[: frame.first][mine[: frame.first]]
-        shown = shown if len(shown) else height[mine]
-        usual[mine] = np.median(shown)
+    usual, precision = np.zeros(count), np.zeros(count)
+    for s in range(count):
+        shown = height[frame.species == s]
+        if len(shown):
+            usual[s] = np.median(shown)
         if len(shown) >= FEWEST:
-            deviation = 1.4826 * np.median(np.abs(shown - np.median(shown)))
-            precision[mine] = max(HEIGHT_SPREAD * float(np.median(shown)), float(deviation)) ** -2.0
+            deviation = 1.4826 * float(np.median(np.abs(shown - usual[s])))
+            precision[s] = max(HEIGHT_SPREAD * usual[s], deviation) ** -2.0
+    return usual, precision
+
+
+def _heights_known(
+    frame: Frame, state: State, usual: Float[np.ndarray, " species"], precision: Float[np.ndarray, " species"]
+) -> State:
+    """Prior of the heights: atoms of a species are equally high, up to what the frame shows."""
     rows = len(state.fit.height)
-    known = state.known._replace(height=on_device(usual, rows), height_precision=on_device(precision, rows))
-    return state._replace(known=known)
+    of_atom = (on_device(v[frame.species], rows) for v in (usual, precision))
+    return state._replace(known=state.known._replace(**dict(zip(("height", "height_precision"), of_atom, strict=True))))
 
 
-def _swept(frame: Frame, state: State, look: Look) -> tuple[State, list[Equations]]:
+def _swept(
+    frame: Frame, state: State, profile: Profile, law: Float[np.ndarray, " 4"] | None, sweeps: int
+) -> tuple[State, list[Equations]]:
     """Some sweeps over the atoms."""
-    assert state.profile is not None
-    profile, fit = state.profile, state.fit
+    fit = state.fit
     state = state._replace(chunks=[c._replace(far=far_light(fit, c, profile)) for c in state.chunks])
-    for sweep in range(look.sweeps):
+    for sweep in range(sweeps):
         found = [equations(fit, c, w, profile) for c, w in zip(state.chunks, state.weights, strict=True)]
         system = (jnp.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])
         limit = LIMIT_NM / frame.pixel_size_nm
         fit, covariance = step(fit, state.known, *system, frame.near, frame.real, limit)
-        if sweep == look.sweeps - 2:  # not before: pixels around atoms that are still out of place look like outliers
-            state = _weighted(state, found)
+        if sweep == sweeps - 2:  # not before: pixels around atoms that are still out of place look like outliers
+            state = _weighted(state, found, law)
     trace = np.trace(np.asarray(covariance)[: len(frame.xy)], axis1=1, axis2=2)
     return state._replace(fit=fit, sd=np.sqrt(0.5 * np.maximum(trace, 0))), found
 
 
-def _weighted(state: State, found: list[Equations]) -> State:
+def _weighted(state: State, found: list[Equations], law: Float[np.ndarray, " 4"] | None) -> State:
     """Pixels weighted by the noise as known, those that the fit cannot explain left out."""
-    if state.law is None:
+    if law is None:
         return state
-    law = jnp.asarray(state.law)
-    weights = [pixel_weights(s, c.inside, law) for s, c in zip(found, state.chunks, strict=True)]
+    weights = [pixel_weights(s, c.inside, jnp.asarray(law)) for s, c in zip(found, state.chunks, strict=True)]
     return state._replace(weights=weights)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rvaejax.atoms.patches import heights
+from rvaejax.atoms.patches import cut_patches, heights
 from rvaejax.atoms.refine import refine_positions
-from rvaejax.atoms.sample import CLUSTER, ROOM, leading, rims, sample_rows, usable
+from rvaejax.atoms.sample import ROOM, rims, sample_rows, telling_box, usable
 
 PX_NM, CORE = 0.016, 0.042 / 0.016
 BOND = 0.142 / PX_NM
@@ -38,25 +38,30 @@ def large():
     return size, xy, picture(xy, size)
 
 
-def test_the_first_atoms_are_a_choice_around_rims_and_everywhere(large):
+def test_the_part_that_tells_is_the_one_with_rims(large):
     size, xy, _ = large
     own = xy[inside(xy, size)]
     told = inside(own, size, 20)
     rim = rims(own, PX_NM)
     assert (np.hypot(*(own[rim & told] - size / 2).T) < 40 + 1.5 * BOND).all()
-    order, first = leading(own, rim, told)
-    assert sorted(order) == list(range(len(own))) and CLUSTER <= first <= ROOM < len(own)
-    lead = own[order[:first]]
-    assert rim[order[:first]].sum() > 0.3 * (rim & told).sum()
-    quarters = {(x > size / 2, y > size / 2) for x, y in lead}
-    assert len(quarters) == 4
+    down, across = telling_box((size, size), own, rim, told)
+    part = ((own >= [across.start, down.start]) & (own < [across.stop, down.stop])).all(1)
+    assert 0.6 * ROOM < part.sum() <= ROOM < len(own)
+    assert (part & rim & told).sum() > 0.9 * (rim & told).sum()
 
 
-def test_few_atoms_stay_in_their_order():
-    order, first = leading(
-        np.random.default_rng(0).uniform(0, 99, (ROOM, 2)), np.zeros(ROOM, bool), np.ones(ROOM, bool)
-    )
-    assert first == ROOM and (order == np.arange(ROOM)).all()
+def test_where_there_is_dirt_nothing_is_learned(large):
+    size, xy, _ = large
+    own = xy[inside(xy, size)]
+    clean = own[:, 0] < 0.6 * size
+    _, across = telling_box((size, size), own, np.zeros(len(own), bool), clean)
+    assert across.start == 0 and across.stop < 0.9 * size
+
+
+def test_a_frame_of_few_atoms_tells_as_a_whole():
+    ones = np.ones(ROOM, bool)
+    xy = np.random.default_rng(0).uniform(0, 90, (ROOM, 2))
+    assert telling_box((90, 99), xy, ~ones, ones) == (slice(0, 90), slice(0, 99))
 
 
 def test_the_sample_holds_the_special_atoms_and_no_others_twice():
@@ -86,12 +91,13 @@ def test_atoms_that_do_not_tell_the_profile_are_as_exact_as_those_that_do(large)
     counts = np.random.default_rng(2).poisson(200 * image + 10).astype(float)
     start = own + np.random.default_rng(0).normal(0, 0.3, own.shape)
     numbers = np.zeros(len(own), int)
-    order, first = leading(start, rims(start, PX_NM), usable(counts, start, numbers, PX_NM))
-    assert len(own) > 1.5 * first
+    special, told = rims(start, PX_NM), usable(counts, start, numbers, PX_NM)
+    down, across = telling_box((size, size), start, special, told)
+    part = ((start >= [across.start, down.start]) & (start < [across.stop, down.stop])).all(1)
     found = refine_positions(counts, start, numbers, np.full(len(own), 0.5), PX_NM)
     squared = np.where(inside(own, size, 20), ((found.xy - own) ** 2).sum(1), np.nan) * (1000 * PX_NM) ** 2
-    telling, others = (np.sqrt(np.nanmean(squared[rows])) for rows in (order[:first], order[first:]))
-    assert others < 1.15 * telling and telling < 2.0  # pm
+    telling, others = (np.sqrt(np.nanmean(squared[rows])) for rows in (part, ~part))
+    assert others < 1.15 * telling and telling < 1.5  # pm
 
 
 def test_at_the_rim_of_dirt_positions_are_as_sure_as_stated(large):
@@ -109,6 +115,19 @@ def test_at_the_rim_of_dirt_positions_are_as_sure_as_stated(large):
     assert np.median(found.sd[rim]) > 1.5 * np.median(found.sd[clean])
     ratio = np.hypot(*(found.xy - own).T) / (np.sqrt(2) * found.sd)
     assert np.sqrt((ratio[rim] ** 2).mean()) < 2.0
+
+
+@pytest.mark.parametrize("pixel_size_nm", [0.012, 0.0171, 0.02, 0.0236, 0.03])
+def test_patches_are_centred_at_every_pixel_size(pixel_size_nm):
+    y, x = np.indices((90, 80)).astype(float)
+    xy = np.array([[40.2, 50.7], [3.0, 88.1]])
+    zeros = np.zeros(2, int)
+    for image, axis in ((x, 1), (y, 0)):
+        (chunk,), _, _ = cut_patches(image, xy, zeros, pixel_size_nm)
+        middle = chunk.values[0].shape[0] // 2
+        assert chunk.grid[middle] == 0 and len(chunk.grid) == chunk.values.shape[1] == chunk.values.shape[2]
+        assert chunk.values[0, middle, middle] == chunk.origin[0, 1 - axis]
+        assert 0 < chunk.inside[1].sum() < chunk.inside[0].sum()
 
 
 def test_heights_are_read_at_the_atoms():
