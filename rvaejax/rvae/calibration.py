@@ -23,11 +23,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Shaped
 
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import grid
+from rvaejax.rvae.inference import encode_raw, padded
+from rvaejax.rvae.inputs import scaled
 
 RANGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # of the residuals' correlation [px]
 WIDEST = math.pi / 6  # steps to the best fit beyond the reach of one mode mean nothing
@@ -60,39 +62,33 @@ def angle_misfit(
     scaling: tuple[float, float],
 ) -> AngleMisfit:
     """The angle's stated standard deviation beside the error that the residuals of `images` speak of."""
-    apply = _moments(config, tuple(int(s) for s in images.shape[1:]))  # type: ignore[arg-type]
-    lo, hi = scaling
-    sums, n = [], len(images)
+    n, shape = len(images), tuple(int(s) for s in images.shape[1:])
+    q = encode_raw(config, params, images, scaling, 256)
+    latents = (q["angle"], q["shift"] / np.float32(shape[0] / 2), q["content"])
+    apply, parts = _moments(config, shape), []  # type: ignore[arg-type]
     for start in range(0, n, _BATCH):
-        rows = images[start : start + _BATCH]
-        x = (np.resize(rows, (_BATCH, *rows.shape[1:])).astype(np.float32) - lo) / np.float32(hi - lo)
-        sums.append([np.asarray(v)[: len(rows)].sum(0) for v in apply(params, x)])
-    stated, gap, misfit = (np.sum(part, axis=0) / n for part in zip(*sums, strict=True))
-    return AngleMisfit(*(float(np.sqrt(v)) for v in (stated, gap, misfit.max())))
+        rows = slice(start, min(start + _BATCH, n))
+        *own, x = (padded(v[rows], _BATCH) for v in (*latents, images))
+        parts.append([np.asarray(v)[: rows.stop - start].sum(0) for v in apply(params, *own, scaled(x, scaling))])
+    gap, misfit = (np.sum(part, axis=0) / n for part in zip(*parts, strict=True))
+    stated = float(np.sqrt((q["angle_sd"].astype(np.float64) ** 2).mean()))
+    return AngleMisfit(stated, float(np.sqrt(gap)), float(np.sqrt(misfit.max())))
 
 
 @functools.lru_cache(maxsize=8)
-def _moments(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tuple[Array, Array, Array]]:
-    """`(params, scaled images) -> ` stated variance (b,), squared gap (b,), squared misfit (b, ranges)."""
+def _moments(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tuple[Array, Array]]:
+    """`(params, angle, shift [half windows], content, scaled images) -> ` squared gap (b,) and misfit (b, ranges)."""
     model, size, channels = elbo.build(config, shape), shape[0], shape[2]
     away = np.abs(np.arange(size)[:, None] - np.arange(size)[None])
     kernels = np.exp(-0.5 * (away[None] / np.asarray(RANGES)[:, None, None]) ** 2).astype(np.float32)
 
-    def one(params, q_angle, shift, content, image: Float[Array, "p c"]):
-        summary = model.angle.summary(q_angle)
-        draw = functools.partial(model.decode, params, grid(size))
-        mean, slope = jax.jvp(lambda a: draw(a, shift, content), (summary.angle,), (jnp.ones(()),))
-        u = (slope * (image - mean)).sum(1) / jnp.maximum((slope**2).sum(), 1e-12)
+    def one(params, angle, shift, content, image):
+        mean, slope = jax.jvp(lambda a: model.decode(params, grid(size), a, shift, content), (angle,), (jnp.ones(()),))
+        residual = image.reshape(size * size, channels) - mean
+        u = (slope * residual).sum(1) / jnp.maximum((slope**2).sum(), 1e-12)
         square = u.reshape(size, size)
         smooth = jnp.einsum("lab,bc,lcd->lad", kernels, square, kernels)
         gap = jnp.clip(u.sum(), -WIDEST, WIDEST) ** 2
-        return summary.sd**2, gap, jnp.minimum((smooth * square[None]).sum((1, 2)), WIDEST**2)
+        return gap, jnp.minimum((smooth * square[None]).sum((1, 2)), WIDEST**2)
 
-    @jax.jit
-    def apply(params, images):
-        q = model.encode(params, images)
-        flat = images.reshape(len(images), size * size, channels)
-        shift = config.shift_scale * q.shift.mean
-        return jax.vmap(one, in_axes=(None, 0, 0, 0, 0))(params, q.angle, shift, q.content.mean, flat)
-
-    return apply
+    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0)))
