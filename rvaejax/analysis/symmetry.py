@@ -31,6 +31,7 @@ ISOTROPIC = 0.02  # least share of the variance over the disc that is angular, f
 ORIENTATIONS = 64
 HIGHEST = 24  # order; above it only noise is looked for
 _BATCH = 256
+_CHUNK = 4096  # sites whose spectra are in memory at a time
 
 
 class Energies(NamedTuple):
@@ -101,8 +102,10 @@ def content_energies(model: TrainedRVAE, content: Float[np.ndarray, "n d"]) -> E
     own = np.empty_like(content, dtype=np.float32)
     own[:, list(model.order)] = content * np.asarray(model.sign, np.float32)
     apply = functools.partial(_drawer(model.config, model.image_shape), model.params)
-    samples = _in_batches(apply, own)
-    return energies(samples, np.hypot(*polar_points(model.image_shape[0], ORIENTATIONS, None)[0].T))
+    radius = np.hypot(*polar_points(model.image_shape[0], ORIENTATIONS, None)[0].T)
+    starts = range(0, len(own), _CHUNK)
+    parts = [energies(_in_batches(apply, own[start : start + _CHUNK]), radius) for start in starts]
+    return Energies(*(np.concatenate(field) for field in zip(*parts, strict=True)))
 
 
 def energies(
