@@ -1,0 +1,147 @@
+"""`rvaejax check`: a trained run's invariance from its folder to its folder, and what cannot be checked."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from rvaejax.cli import main
+from rvaejax.io.subimages import read_subimages
+from rvaejax.pipeline.check import NOTES
+from rvaejax.pipeline.resume import fingerprint
+from rvaejax.rvae import save_model, train
+from rvaejax.rvae.config import FourierDecoder, PolarEncoder, RVAEConfig
+from rvaejax.training.config import TrainingConfig
+
+SIZE, N = 16, 240
+SMALL = RVAEConfig(
+    encoder=PolarEncoder(orientations=32, hidden=16, layers=1, harmonics=8),
+    decoder=FourierDecoder(hidden=16, layers=1),
+    anneal_steps=100,
+    training=TrainingConfig(steps=300, batch_size=32, learning_rate=4e-3, warmup=20, piece=50, evaluate_every=300),
+)
+
+
+def save_sites(path, n=N, seed=0):
+    """Three-fold sites and sites that lost one of three neighbours, at every angle, with noise."""
+    rng = np.random.default_rng(seed)
+    kind, angle = np.arange(n) % 2, rng.uniform(0, 2 * np.pi, n)
+    line = np.arange(SIZE) - (SIZE - 1) / 2
+    images = np.zeros((n, SIZE, SIZE))
+    for j in range(4):
+        height = 0.5 if j == 3 else np.where((j == 0) & (kind == 1), 0.0, 1.0)
+        radius, phi = (0.0 if j == 3 else 4.5), angle + 2 * np.pi * j / 3
+        x, y = radius * np.cos(phi), -radius * np.sin(phi)
+        dx, dy = (line[None] - x[:, None]) ** 2, (line[None] - y[:, None]) ** 2
+        images += np.multiply.outer(height, np.ones(n if j == 3 else ()))[:, None, None] * np.exp(
+            -(dy[:, :, None] + dx[:, None, :]) / (2 * 1.4**2)
+        )
+    images += 0.03 * rng.standard_normal(images.shape)
+    np.savez(path, images=images.astype(np.float32), label=np.array(["whole", "vacancy"])[kind])
+    return kind
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory):
+    """A brief training and the check of it; what it printed."""
+    import contextlib
+    import io
+
+    folder = tmp_path_factory.mktemp("check")
+    kind, printed = save_sites(folder / "sites.npz"), io.StringIO()
+    subimages = read_subimages(folder / "sites.npz")
+    save_model(train(subimages, config=SMALL), folder / "run")
+    begun = {"subimages": str(folder / "sites.npz"), "checksum": fingerprint([subimages.images])}
+    path = folder / "run" / "config.yaml"  # as `train` leaves it
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "train": begun}))
+    with contextlib.redirect_stdout(printed):
+        main(["check", str(folder / "run"), "--rows", "60", "--turns", "2"])
+    return folder, kind, printed.getvalue(), json.loads((folder / "run" / "check.json").read_text())
+
+
+def test_turned_copies_turn_the_angle(checked):
+    """Exactly by quarters; by any angle to within the interpolation's error, which is told."""
+    found = checked[3]
+    quarters, any_angle = found["quarter turns"], found["any angle, interpolated"]
+    assert quarters["angle error, rms [deg]"] < 0.01 and quarters["content drift / spread, rms"] < 1e-3
+    assert quarters["shift error, median [px]"] < 1e-3
+    assert found["any angle, drawn by the decoder"]["angle error, median [deg]"] < 2
+    assert any_angle["angle error, median [deg]"] < 5
+    assert any_angle["worst kind"] in ("whole", "vacancy")
+    assert found["about"] == {
+        "sub-images judged": 60, "of": N, "held out of the training": True, "turns of each": 2, "seed": 0
+    }  # fmt: skip
+
+
+def test_nothing_leaks_and_the_residuals_calibrate_the_angle(checked):
+    found = checked[3]
+    leaks = found["leakage of the angle into the content"]
+    assert all(value < 0.2 for name, value in leaks.items() if name.startswith("R2"))
+    assert 0.5 < found["calibration of angle_sd"]["from the residuals: error / angle_sd"] < 2
+
+
+def test_every_sub_image_has_its_angle_modulo_its_symmetry(checked):
+    folder, _, _, found = checked
+    with open(folder / "run" / "angles.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["row"]) for row in rows] == list(range(N))
+    fold, raw, modulo = (np.array([float(r[k]) for r in rows]) for k in ("symmetry", "angle_rad", "angle_modulo_rad"))
+    assert set(fold) <= {0, 1, 2, 3, 4, 6}
+    some = fold > 1
+    assert (modulo[some] >= 0).all() and (modulo[some] < 2 * np.pi / fold[some] + 1e-5).all()
+    assert np.allclose(np.exp(1j * fold[fold > 0] * (raw - modulo)[fold > 0]), 1, atol=1e-4)
+    assert sum(v for k, v in found["symmetry of the sites"].items() if "kind" not in k) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_table_and_the_report_say_the_same(checked):
+    folder, _, printed, found = checked
+    page = (folder / "run" / "report.html").read_text()
+    assert '<section id="invariance">' in page and NOTES[1].replace("'", "&#x27;") in page
+    for section in found:
+        if section != "notes":
+            assert section in printed or section in ("any angle, interpolated", "any angle, drawn by the decoder")
+            assert section[1:].replace("_", " ") in page
+    for name in found["quarter turns"]:
+        assert name in printed and name.replace("_", " ") in page
+    assert "worst kind" in printed and NOTES[1] in printed
+
+
+def fails(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([str(a) for a in arguments])
+    assert end.value.code == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_what_cannot_be_checked_is_said_in_one_line(checked, tmp_path, capsys):
+    folder = checked[0]
+    run, before = folder / "run", (folder / "run" / "check.json").read_bytes()
+    assert "config.yaml: no such file" in fails(["check", tmp_path], capsys)
+    assert "no such file" in fails(["check", run, tmp_path / "absent.npz"], capsys)
+    np.savez(tmp_path / "large.npz", images=np.random.default_rng(0).random((30, 20, 20)))
+    assert "20 x 20 px" in fails(["check", run, tmp_path / "large.npz"], capsys)
+    np.savez(tmp_path / "few.npz", images=np.random.default_rng(0).random((5, SIZE, SIZE)))
+    assert "too few to check" in fails(["check", run, tmp_path / "few.npz"], capsys)
+    assert "--rows" in fails(["check", run, "--rows", "3"], capsys)
+    assert "--turns" in fails(["check", run, "--turns", "0"], capsys)
+    assert (run / "check.json").read_bytes() == before
+
+
+def test_sub_images_that_moved_or_changed_are_asked_for(checked, tmp_path, capsys):
+    run = checked[0] / "run"
+    path, text = run / "config.yaml", (run / "config.yaml").read_text()
+    try:
+        sections = yaml.safe_load(text)
+        save_sites(tmp_path / "other.npz", seed=5)
+        sections["train"]["subimages"] = str(tmp_path / "other.npz")
+        path.write_text(yaml.safe_dump(sections))
+        assert "has changed since the training" in fails(["check", run], capsys)
+        sections["train"]["subimages"] = str(tmp_path / "gone.npz")
+        path.write_text(yaml.safe_dump(sections))
+        assert "name a file" in fails(["check", run], capsys)
+    finally:
+        path.write_text(text)
