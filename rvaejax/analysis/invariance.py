@@ -15,7 +15,7 @@ from jaxtyping import Float, Integer, Shaped
 
 from rvaejax.analysis import copies, leakage
 from rvaejax.analysis.circular import circular_difference
-from rvaejax.analysis.symmetry import Symmetry, content_energies, site_symmetry
+from rvaejax.analysis.symmetry import Symmetry, content_energies, image_energies, lacks, site_symmetry
 from rvaejax.rvae.calibration import angle_misfit
 from rvaejax.rvae.inference import decode, encode
 from rvaejax.rvae.record import TrainedRVAE
@@ -27,6 +27,7 @@ QUARTERS, INTERPOLATED, DRAWN, MOVED = (
     "any angle, drawn by the decoder",
     "moved by 1 px",
 )
+MORE = "drawn with more symmetry than their image has"
 STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))  # moves (x, y) [px]
 
 
@@ -86,7 +87,10 @@ def check_invariance(
         **rows,
         "leakage of the angle into the content": leaks(made[INTERPOLATED], symmetry, seed),
         "calibration of angle_sd": calibration(model, subimages.images, made, symmetry),
-        "symmetry of the sites": shares(symmetry, subimages.label),
+        "symmetry of the sites": {
+            **shares(symmetry, subimages.label),
+            MORE: float(lacks(image_energies(subimages.images), symmetry.fold).mean()),
+        },
     }
 
 
@@ -176,17 +180,17 @@ def calibration(
     over = {name: errors(c, symmetry.fold).angle / c.latents.angle_sd for name, c in made.items()}
     expected = found.factor / model.angle_sd_factor
     return {
-        "stated angle_sd, rms [deg]": float(np.degrees(stated)),
+        "stated angle_sd, median [deg]": float(np.degrees(stated)),
         "quarter turns: error / angle_sd, rms": _rms(over[QUARTERS]),
         "any angle, interpolated: error / angle_sd, rms": _rms(over[INTERPOLATED]),
-        "from the residuals: encoder off the best fit, rms [deg]": float(np.degrees(found.gap)),
-        "from the residuals: error of the best fit, rms [deg]": float(np.degrees(found.misfit)),
+        "from the residuals: encoder off the best fit [deg]": float(np.degrees(found.gap)),
+        "from the residuals: error of the best fit [deg]": float(np.degrees(found.misfit)),
         "from the residuals: error / angle_sd": expected,
     }
 
 
 def shares(symmetry: Symmetry, label: Shaped[np.ndarray, " n"] | None = None) -> dict[str, Any]:
-    """Share of the sites of each symmetry, and the commonest of each kind."""
+    """Share of the sites that the decoder draws with each symmetry, and the commonest of each kind."""
     fold = symmetry.fold
     out: dict[str, Any] = {fold_name(int(k)): float((fold == k).mean()) for k in np.unique(fold)}
     for kind in [] if label is None else np.unique(label):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer
 
 from rvaejax.nets.polar import polar_features, polar_points, polar_taps
 from rvaejax.rvae import elbo
@@ -31,7 +31,6 @@ ISOTROPIC = 0.02  # least share of the variance over the disc that is angular, f
 ORIENTATIONS = 64
 HIGHEST = 24  # order; above it only noise is looked for
 _BATCH = 256
-_CHUNK = 4096  # sites whose spectra are in memory at a time
 
 
 class Energies(NamedTuple):
@@ -71,14 +70,26 @@ def site_symmetry(energies: Energies, *, folds: tuple[int, ...] = FOLDS, least: 
     return Symmetry(np.where(isotropic, 0, fold), np.where(isotropic, 1.0, np.minimum(similarity, 1.0)))
 
 
+def lacks(energies: Energies, fold: Integer[np.ndarray, " n"], *, least: float = LEAST) -> Bool[np.ndarray, " n"]:
+    """Which sites do not have the symmetry `fold`, beyond three standard deviations of the noise.
+
+    A decoder that averages over equal orientations draws a site with more symmetry than its image has; for these,
+    the content does not say what is missing and the angle does not say where.
+    """
+    n, total = np.maximum(fold, 1), np.maximum(energies.angular.sum(1), 1e-300)
+    multiple = (np.arange(energies.angular.shape[1]) + 1)[None] % n[:, None] == 0
+    share = np.where(multiple, energies.angular, 0.0).sum(1) / total
+    angular = energies.angular.sum(1) > np.maximum(ISOTROPIC * (total + energies.radial), 3 * energies.noise)
+    return np.where(fold == 0, angular, angular & (share + 3 * energies.noise / total < least))
+
+
 def image_energies(images: Float[np.ndarray, "n h w c"]) -> Energies:
     """Energies of windows as they are; the noise is estimated from the highest orders and taken off."""
     points = polar_points(images.shape[1], ORIENTATIONS, None)
     taps, weights = polar_taps(points, images.shape[1:3])
     apply = jax.jit(lambda x: polar_features(x, taps, weights, ORIENTATIONS))
-    samples = _in_batches(apply, np.asarray(images, np.float32))
     radius, noise = np.hypot(*points[0].T), noise_energies(images.shape[1])
-    return energies(samples.reshape(len(images), *points.shape[:2], -1), radius, noise)
+    return _in_batches(lambda x: apply(x).reshape(len(x), *points.shape[:2], -1), images, radius, noise)
 
 
 @functools.lru_cache(maxsize=8)
@@ -102,10 +113,7 @@ def content_energies(model: TrainedRVAE, content: Float[np.ndarray, "n d"]) -> E
     own = np.empty_like(content, dtype=np.float32)
     own[:, list(model.order)] = content * np.asarray(model.sign, np.float32)
     apply = functools.partial(_drawer(model.config, model.image_shape), model.params)
-    radius = np.hypot(*polar_points(model.image_shape[0], ORIENTATIONS, None)[0].T)
-    starts = range(0, len(own), _CHUNK)
-    parts = [energies(_in_batches(apply, own[start : start + _CHUNK]), radius) for start in starts]
-    return Energies(*(np.concatenate(field) for field in zip(*parts, strict=True)))
+    return _in_batches(apply, own, np.hypot(*polar_points(model.image_shape[0], ORIENTATIONS, None)[0].T))
 
 
 def energies(
@@ -158,10 +166,16 @@ def _drawer(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., Ar
     return jax.jit(jax.vmap(draw, in_axes=(None, 0)))
 
 
-def _in_batches(apply: Callable[..., Array], rows: np.ndarray) -> np.ndarray:
-    """All rows through a compiled function of `_BATCH` of them; the last batch is filled up."""
+def _in_batches(
+    apply: Callable[..., Array],
+    rows: np.ndarray,
+    radius: Float[np.ndarray, " r"],
+    noise: Float[np.ndarray, "m r"] | None = None,
+) -> Energies:
+    """Energies of what a compiled function of `_BATCH` rows makes of all rows; the last batch is filled up."""
     parts = []
     for start in range(0, len(rows), _BATCH):
-        part = rows[start : start + _BATCH]
-        parts.append(np.asarray(apply(np.resize(part, (_BATCH, *rows.shape[1:]))))[: len(part)])
-    return np.concatenate(parts)
+        part = np.asarray(rows[start : start + _BATCH], np.float32)
+        samples = np.asarray(apply(np.resize(part, (_BATCH, *rows.shape[1:]))))[: len(part)]
+        parts.append(energies(samples, radius, noise))
+    return Energies(*(np.concatenate(field) for field in zip(*parts, strict=True)))

@@ -16,7 +16,7 @@ from jaxtyping import Integer
 
 from rvaejax.analysis.circular import fold_angle
 from rvaejax.analysis.invariance import DRAWN, INTERPOLATED, MOVED, QUARTERS, check_invariance
-from rvaejax.analysis.symmetry import content_energies, site_symmetry
+from rvaejax.analysis.symmetry import content_energies, image_energies, lacks, site_symmetry
 from rvaejax.atoms.subimages import cut_subimages
 from rvaejax.errors import ConfigError, ImageError, MissingFileError
 from rvaejax.io.files import atomic_path, write_text
@@ -124,15 +124,16 @@ def select(subimages: SubImages, rows: Integer[np.ndarray, " m"]) -> SubImages:
 
 
 def write_angles(path: Path, model: TrainedRVAE, subimages: SubImages) -> None:
-    """A row for each sub-image: its angle raw and modulo the site's symmetry N, and the share that is N-fold."""
+    """A row for each sub-image: angle raw and modulo the symmetry N that is drawn, and whether the image has it too."""
     latents = encode(model, subimages)
     symmetry = site_symmetry(content_energies(model, latents.content))
     folded = fold_angle(latents.angle.astype(np.float64), symmetry.fold)
-    columns = (latents.angle, latents.angle_sd, symmetry.fold, folded, symmetry.similarity)
+    lacking = lacks(image_energies(subimages.images), symmetry.fold).astype(int)
+    columns = (latents.angle, latents.angle_sd, symmetry.fold, folded, symmetry.similarity, lacking)
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
-        handle.write("row,angle_rad,angle_sd_rad,symmetry,angle_modulo_rad,similarity\n")
-        for i, (angle, sd, n, modulo, share) in enumerate(zip(*columns, strict=True)):
-            handle.write(f"{i},{angle:.6f},{sd:.6f},{n},{modulo:.6f},{share:.4f}\n")
+        handle.write("row,angle_rad,angle_sd_rad,symmetry,angle_modulo_rad,similarity,image_lacks_it\n")
+        for i, (angle, sd, n, modulo, share, lack) in enumerate(zip(*columns, strict=True)):
+            handle.write(f"{i},{angle:.6f},{sd:.6f},{n},{modulo:.6f},{share:.4f},{lack}\n")
 
 
 def table(sections: Mapping[str, Mapping[str, Any]]) -> str:

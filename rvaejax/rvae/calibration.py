@@ -33,26 +33,24 @@ from rvaejax.rvae.inputs import scaled
 
 RANGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # of the residuals' correlation [px]
 WIDEST = math.pi / 6  # steps to the best fit beyond the reach of one mode mean nothing
+CHI2_MEDIAN = 0.4549  # of the square of a standard normal
 _BATCH = 64
 
 
 class AngleMisfit(NamedTuple):
-    """Root mean squares over the sub-images [rad].
+    """What is typical of the sub-images: medians, so that a few sites that the decoder cannot draw do not count.
 
     Attributes:
-        stated: the posterior's standard deviation.
-        gap: distance of the encoder's angle from the best fit.
-        misfit: error of the best fit, by the residuals and their correlation.
+        stated: the posterior's standard deviation [rad].
+        gap: distance of the encoder's angle from the best fit, as the standard deviation of a normal [rad].
+        misfit: error of the best fit, by the residuals and their correlation [rad].
+        factor: what the stated standard deviation must be multiplied by to cover gap and misfit.
     """
 
     stated: float
     gap: float
     misfit: float
-
-    @property
-    def factor(self) -> float:
-        """What the stated standard deviation must be multiplied by to cover gap and misfit."""
-        return math.hypot(self.gap, self.misfit) / max(self.stated, 1e-12)
+    factor: float
 
 
 def angle_misfit(
@@ -69,10 +67,13 @@ def angle_misfit(
     for start in range(0, n, _BATCH):
         rows = slice(start, min(start + _BATCH, n))
         *own, x = (padded(v[rows], _BATCH) for v in (*latents, images))
-        parts.append([np.asarray(v)[: rows.stop - start].sum(0) for v in apply(params, *own, scaled(x, scaling))])
-    gap, misfit = (np.sum(part, axis=0) / n for part in zip(*parts, strict=True))
-    stated = float(np.sqrt((q["angle_sd"].astype(np.float64) ** 2).mean()))
-    return AngleMisfit(stated, float(np.sqrt(gap)), float(np.sqrt(misfit.max())))
+        parts.append([np.asarray(v)[: rows.stop - start] for v in apply(params, *own, scaled(x, scaling))])
+    gap, misfit = (np.concatenate(part) for part in zip(*parts, strict=True))
+    stated = np.maximum(q["angle_sd"].astype(np.float64), 1e-9)
+    best = np.median(misfit / stated[:, None] ** 2, axis=0).argmax()
+    ratio = np.median(gap / stated**2) / CHI2_MEDIAN + np.median(misfit[:, best] / stated**2)
+    typical = (np.median(stated), np.sqrt(np.median(gap) / CHI2_MEDIAN), np.sqrt(np.median(misfit[:, best])))
+    return AngleMisfit(*(float(v) for v in (*typical, np.sqrt(ratio))))
 
 
 @functools.lru_cache(maxsize=8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from rvaejax.analysis.symmetry import energies, image_energies, pooled, site_symmetry
+from rvaejax.analysis.symmetry import energies, image_energies, lacks, pooled, site_symmetry
 
 SIZE = 32
 
@@ -52,6 +52,17 @@ def test_noise_alone_has_no_energy():
 def test_a_missing_neighbour_takes_the_symmetry_away(fold, missing):
     images = pattern(fold, np.linspace(0, 6, 40), missing=missing)
     assert (site_symmetry(image_energies(images)).fold == 1).all()
+
+
+def test_a_site_that_is_drawn_with_a_symmetry_its_image_lacks_is_told():
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 6, 40)
+    for sd in (0.0, 0.1):
+        noise = sd * rng.standard_normal((40, SIZE, SIZE, 1))
+        whole, broken = (image_energies(pattern(3, angle, missing=m) + noise) for m in (0, 1))
+        assert not lacks(whole, np.full(40, 3)).any() and lacks(whole, np.full(40, 6)).all()
+        assert lacks(broken, np.full(40, 3)).all() and not lacks(broken, np.full(40, 1)).any()
+        assert lacks(whole, np.zeros(40, int)).all()  # not round either
 
 
 def test_two_opposite_of_four_neighbours_missing_leave_a_twofold_site():
