@@ -31,19 +31,32 @@ def without_corners(images: Shaped[np.ndarray, "n h w c"]) -> Float[np.ndarray, 
 
 def turned(images: Shaped[np.ndarray, "n h w c"], angle: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n h w c"]:
     """Each window turned by its own angle [rad] by cubic splines, without corners."""
-    n, size = len(images), images.shape[1]
-    line = np.arange(size) - (size - 1) / 2
+    line = np.arange(images.shape[1]) - (images.shape[1] - 1) / 2
     y, x = np.meshgrid(line, line, indexing="ij")
-    cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
-    # the pixel at (x, y) shows what was at the place that the turn brings there (y points down)
-    rows = x * sin + y * cos + (size - 1) / 2
-    columns = x * cos - y * sin + (size - 1) / 2
     out = np.empty(images.shape, np.float32)
-    for i in range(n):
-        for c in range(images.shape[3]):
-            image = np.asarray(images[i, ..., c], np.float32)
-            out[i, ..., c] = ndimage.map_coordinates(image, [rows[i], columns[i]], order=3, mode="nearest")
+    for i, turn in enumerate(angle):
+        cos, sin = np.cos(turn), np.sin(turn)
+        # the pixel at (x, y) shows what was at the place that the turn brings there (y points down)
+        out[i] = _sampled(images[i], x * cos - y * sin, x * sin + y * cos)
     return without_corners(out)
+
+
+def centred(images: Shaped[np.ndarray, "n h w c"], shift: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n h w c"]:
+    """Each window moved back by its own shift (x, y) [px] by cubic splines; beyond the border the edge goes on."""
+    line = np.arange(images.shape[1]) - (images.shape[1] - 1) / 2
+    y, x = np.meshgrid(line, line, indexing="ij")
+    out = np.empty(images.shape, np.float32)
+    for i, (dx, dy) in enumerate(shift):
+        out[i] = _sampled(images[i], x + dx, y + dy)
+    return out
+
+
+def _sampled(image: Shaped[np.ndarray, "h w c"], x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, "h w c"]:
+    """The image at the places (x, y) [px from its centre]."""
+    middle = (image.shape[0] - 1) / 2
+    channels = np.moveaxis(np.asarray(image, np.float32), -1, 0)
+    drawn = [ndimage.map_coordinates(c, [y + middle, x + middle], order=3, mode="nearest") for c in channels]
+    return np.stack(drawn, axis=-1)
 
 
 def moved(images: Shaped[np.ndarray, "n h w c"], dx: int, dy: int) -> Shaped[np.ndarray, "n h w c"]:

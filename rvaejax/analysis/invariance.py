@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Integer, Shaped
+from jaxtyping import Bool, Float, Integer, Shaped
 
 from rvaejax.analysis import copies, leakage
 from rvaejax.analysis.circular import circular_difference
@@ -89,7 +89,7 @@ def check_invariance(
         "calibration of angle_sd": calibration(model, subimages.images, made, symmetry),
         "symmetry of the sites": {
             **shares(symmetry, subimages.label),
-            MORE: float(lacks(image_energies(subimages.images), symmetry.fold).mean()),
+            MORE: float(flattered(subimages.images, latents, symmetry).mean()),
         },
     }
 
@@ -198,6 +198,11 @@ def shares(symmetry: Symmetry, label: Shaped[np.ndarray, " n"] | None = None) ->
         commonest = int(np.bincount(of_kind).argmax())
         out[f"kind {kind}"] = f"{fold_name(commonest)} ({(of_kind == commonest).mean():.0%})"
     return out
+
+
+def flattered(images: Shaped[np.ndarray, "n h w c"], latents: Latents, symmetry: Symmetry) -> Bool[np.ndarray, " n"]:
+    """Which sites are drawn with more symmetry than their image has about the centre that the shift names."""
+    return lacks(image_energies(copies.centred(images, latents.shift)), symmetry.fold)
 
 
 def fold_name(fold: int) -> str:

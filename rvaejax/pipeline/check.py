@@ -15,8 +15,8 @@ import yaml
 from jaxtyping import Integer
 
 from rvaejax.analysis.circular import fold_angle
-from rvaejax.analysis.invariance import DRAWN, INTERPOLATED, MOVED, QUARTERS, check_invariance
-from rvaejax.analysis.symmetry import content_energies, image_energies, lacks, site_symmetry
+from rvaejax.analysis.invariance import DRAWN, INTERPOLATED, MOVED, QUARTERS, check_invariance, flattered
+from rvaejax.analysis.symmetry import content_energies, site_symmetry
 from rvaejax.atoms.subimages import cut_subimages
 from rvaejax.errors import ConfigError, ImageError, MissingFileError
 from rvaejax.io.files import atomic_path, write_text
@@ -45,6 +45,8 @@ NOTES = (
     "Copies share the noise of what they are copies of: error / angle_sd may be far below 1 where angle_sd is right; "
     "above 1, it is too small. The residuals know the noise, and how pixels share it; 1 is right. Training sets "
     "angle_sd by some of the sub-images that it holds out, so that other sub-images are the better test.",
+    "Symmetry is that of what the decoder draws. Sites that it draws with more than their image has are averaged over "
+    "orientations: the content does not say what is missing there, nor the angle where. Longer training may find it.",
     "R2 of about 0 (noise: down to -0.07) and no more information than with shuffled angles: nothing leaks.",
 )
 
@@ -128,7 +130,7 @@ def write_angles(path: Path, model: TrainedRVAE, subimages: SubImages) -> None:
     latents = encode(model, subimages)
     symmetry = site_symmetry(content_energies(model, latents.content))
     folded = fold_angle(latents.angle.astype(np.float64), symmetry.fold)
-    lacking = lacks(image_energies(subimages.images), symmetry.fold).astype(int)
+    lacking = flattered(subimages.images, latents, symmetry).astype(int)
     columns = (latents.angle, latents.angle_sd, symmetry.fold, folded, symmetry.similarity, lacking)
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
         handle.write("row,angle_rad,angle_sd_rad,symmetry,angle_modulo_rad,similarity,image_lacks_it\n")

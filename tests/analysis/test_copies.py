@@ -51,6 +51,12 @@ def test_moves_are_to_the_right_and_down(dx, dy):
     assert np.allclose(copies.moved(blobs(0.3)[None], dx, dy)[0][seen], blobs(0.3, dx, dy)[seen], atol=1e-12)
 
 
+def test_a_moved_image_is_centred_again_by_parts_of_a_pixel():
+    shift = np.array([[0.4, -1.3], [1.5, 0.2]])
+    moved = np.stack([blobs(0.3, *s) for s in shift])
+    assert np.abs(copies.centred(moved, shift) - blobs(0.3)[None])[:, 2:-2, 2:-2].max() < 0.01
+
+
 def test_vectors_turn_with_the_image():
     """The brighter blob is where its turned position says."""
     start, turn = np.array([[5 * np.cos(0.3), -5 * np.sin(0.3)]]), np.array([1.1])

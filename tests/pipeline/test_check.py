@@ -7,13 +7,17 @@ import numpy as np
 import pytest
 import yaml
 
+from rvaejax.atoms.subimages import cut_subimages
 from rvaejax.cli import main
+from rvaejax.io.maps import write_maps
 from rvaejax.io.subimages import read_subimages
-from rvaejax.pipeline.check import NOTES
+from rvaejax.io.tables import write_atoms
+from rvaejax.pipeline.check import NOTES, run_subimages
 from rvaejax.pipeline.resume import fingerprint
 from rvaejax.rvae import save_model, train
 from rvaejax.rvae.config import FourierDecoder, PolarEncoder, RVAEConfig
 from rvaejax.training.config import TrainingConfig
+from rvaejax.types import Atoms, Maps, Movie
 
 SIZE, N = 16, 240
 SMALL = RVAEConfig(
@@ -106,6 +110,28 @@ def test_the_table_and_the_report_say_the_same(checked):
     for name in found["quarter turns"]:
         assert name in printed and name.replace("_", " ") in page
     assert "worst kind" in printed and NOTES[1] in printed
+
+
+@pytest.mark.parametrize("source", ["maps", "frames"])
+def test_a_run_cuts_its_own_sub_images_again(source, tmp_path):
+    """From its maps, or from the frames that it kept; of these, the atoms of the frames in between do not count."""
+    rng = np.random.default_rng(0)
+    frames, n = rng.random((3, 64, 64)).astype(np.float32), 30
+    frame, x, y = np.sort(rng.integers(0, 3, n)), rng.uniform(8, 56, n), rng.uniform(8, 56, n)
+    atoms = Atoms(frame, x, y, np.full(n, "C"), np.ones(n), np.ones(n), 0.02)
+    maps = Maps(np.round(255 * frames[..., None]) / 255, ("C",), 0.02, (64, 64), 0.02)
+    write_atoms(tmp_path / "atoms.csv", atoms)
+    write_maps(tmp_path / "maps.h5", maps)
+    np.savez(tmp_path / "frames.npz", frames=frames[[0, 2]], index=np.array([0, 2]), frame_time_s=np.nan)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"run": {"source": source, "window_nm": 0.24}}))
+    found = run_subimages(tmp_path)
+    if source == "maps":
+        expected = cut_subimages(maps, atoms, window_nm=0.24)
+    else:
+        kept = atoms.select(frame != 1)
+        expected = cut_subimages(Movie(frames, 0.02), kept, window_nm=0.24)
+    assert found.images.shape == expected.images.shape and found.images.shape[1] == 12
+    assert np.allclose(found.images.astype(float), expected.images.astype(float), atol=5e-3)
 
 
 def fails(arguments, capsys):
