@@ -23,7 +23,7 @@ import tyro
 from matplotlib.figure import Figure
 
 import rvaejax as rx
-from rvaejax.analysis.orientation import circular_difference, circular_mean, concentration
+from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
 from rvaejax.analysis.scores import match_atoms
 from rvaejax.io.files import write_text
 from rvaejax.plotting.style import BLUE, new_figure, save_figure

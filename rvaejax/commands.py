@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.pipeline.config import RunConfig, SegmenterOptions, check_seed
+from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, check_seed
 from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
@@ -126,14 +126,8 @@ class Segment:
         """Segments, finds atoms, writes both."""
         from rvaejax.pipeline.stages import segment_file
 
-        atoms = segment_file(
-            self.input,
-            self.out,
-            px_nm=self.px_nm,
-            threshold=self.threshold,
-            segmenter=self.segmenter,
-            overwrite=self.overwrite,
-        )
+        options: dict[str, Any] = {"px_nm": self.px_nm, "threshold": self.threshold, "segmenter": self.segmenter}
+        atoms = segment_file(self.input, self.out, **options, overwrite=self.overwrite)
         print(f"{len(atoms)} atoms: {self.out / 'atoms.csv'}")
 
 
@@ -221,6 +215,23 @@ class Encode:
 
 
 @dataclass(frozen=True)
+class Check:
+    """Measures a trained rVAE's invariance on turned and moved copies: RUN/check.json, angles.csv, report.html."""
+
+    run: Input
+    """Folder of a training or a run."""
+    subimages: tyro.conf.Positional[Path | None] = None
+    """SUBIMAGES.npz; by default those of the run."""
+    options: Annotated[CheckConfig, tyro.conf.arg(name="")] = field(default_factory=CheckConfig)
+
+    def execute(self) -> None:
+        """Measures, writes and prints."""
+        from rvaejax.pipeline.check import check, table
+
+        print(table(check(self.run, self.subimages, self.options)))
+
+
+@dataclass(frozen=True)
 class Report:
     """Rebuilds figures and report of a finished run."""
 
@@ -242,5 +253,6 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "train-segmenter": TrainSegmenter,
     "encode": Encode,
+    "check": Check,
     "report": Report,
 }

@@ -170,6 +170,7 @@ def test_train_then_encode(tmp_path):
     small_subimages(tmp_path / "sub.npz")
     run, out = tmp_path / "run", tmp_path / "latents.npz"
     main(["train", str(tmp_path / "sub.npz"), "--out", str(run), "--steps", "20"])
+    assert f"subimages: {tmp_path / 'sub.npz'}" in (run / "config.yaml").read_text()  # where `check` looks for them
     main(["encode", str(run), str(tmp_path / "sub.npz"), "--out", str(out)])
     with np.load(out) as latents:
         shapes = {name: latents[name].shape for name in latents.files}

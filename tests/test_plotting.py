@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rvaejax import plotting
+from rvaejax.analysis.circular import fold_angle
 from rvaejax.plotting.images import composite
-from rvaejax.plotting.maps import fold_angle, three_frames
+from rvaejax.plotting.maps import three_frames
 from rvaejax.plotting.style import CYCLIC, robust_limits
 from rvaejax.plotting.training import flatten, split_name
 from rvaejax.types import Atoms, Latents

@@ -1,4 +1,4 @@
-"""Angles on the circle: folding by a symmetry, means, and the grains that a distribution of angles shows."""
+"""The grains that a distribution of angles shows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+
+from rvaejax.analysis.circular import circular_difference
 
 GRID = 720  # points of the density over one period
 
@@ -20,23 +22,6 @@ class Peak(NamedTuple):
 
     angle: float
     share: float
-
-
-def circular_mean(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:
-    """Mean direction modulo 2 pi / fold [rad], in (-pi / fold, pi / fold]."""
-    return float(np.angle(np.exp(1j * fold * angle).mean()) / fold)
-
-
-def circular_difference(
-    a: Float[np.ndarray, "..."] | float, b: Float[np.ndarray, "..."] | float, fold: int = 1
-) -> Float[np.ndarray, "..."]:
-    """A - b modulo 2 pi / fold [rad], in (-pi / fold, pi / fold]."""
-    return np.asarray(np.angle(np.exp(1j * fold * (np.asarray(a) - np.asarray(b)))) / fold)
-
-
-def concentration(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:
-    """|mean exp(i fold angle)|: 1 where all angles agree modulo 2 pi / fold, 0 where they are spread evenly."""
-    return float(abs(np.exp(1j * fold * np.asarray(angle)).mean()))
 
 
 def density(angle: Float[np.ndarray, " n"], fold: int, width: float) -> Float[np.ndarray, " grid"]:

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from rvaejax.analysis.orientation import circular_difference, circular_mean, concentration
+from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
 from rvaejax.analysis.scores import match_atoms, score_atoms
 from rvaejax.simulate.truth import Truth
 from rvaejax.types import Atoms, Latents, SubImages

@@ -62,6 +62,27 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class CheckConfig:
+    """Options of the check of a trained rVAE.
+
+    Attributes:
+        rows: sub-images that are judged; of a training's own, some that it was not trained on.
+        turns: copies of each at random angles.
+        seed: of the choice of sub-images and of these angles.
+    """
+
+    rows: int = 500
+    turns: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 20), ("turns", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True)
 class SegmenterOptions:
     """Options of the training of a segmenter.
 

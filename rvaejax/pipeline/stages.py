@@ -83,6 +83,7 @@ def train_file(
     if resume:
         was_begun(out, sections)
     folder = prepare_output(out, overwrite, resume)
+    sections["train"]["subimages"] = str(source.resolve())  # where a later check finds them
     write_text(folder / "config.yaml", yaml.safe_dump(sections, sort_keys=False))
     with catch_signals() as should_stop:
         model = train(

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rvaejax.plotting.maps import angle_label, angle_limits, angle_ticks, fold_angle
+from rvaejax.analysis.circular import fold_angle
+from rvaejax.plotting.maps import angle_label, angle_limits, angle_ticks
 from rvaejax.plotting.style import BLUE, DENSITY, colour_of, new_figure, plain_axes, robust_limits
 from rvaejax.types import Atoms, Latents
 

@@ -10,20 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
+from rvaejax.analysis.circular import fold_angle
 from rvaejax.plotting.style import CYCLIC, DENSITY, INK, RED, dot_area, image_axes, new_figure, robust_limits
 from rvaejax.types import Atoms, Latents
 
 PANEL_INCH = 3.2
 MOST_CONTENT = 2
-
-
-def fold_angle(angle: np.ndarray, fold: int) -> np.ndarray:
-    """Angles [rad] modulo 2 pi / fold, in [0, 2 pi / fold); with fold 1, in (-pi, pi]."""
-    if fold == 1:
-        return -((-angle + np.pi) % (2 * np.pi) - np.pi)
-    period = 2 * np.pi / fold
-    folded = angle % period
-    return np.where(folded >= period, 0.0, folded)
 
 
 def angle_limits(fold: int) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from rvaejax.io.metrics import read_metrics
 from rvaejax.io.raw import one_line
 from rvaejax.report.catalogue import FigureGroup, group_figures
 
+CHECK = "check.json"  # what `rvaejax check` leaves in a run's folder
 Rows = tuple[tuple[str, str], ...]
 
 
@@ -28,6 +29,7 @@ class Contents:
         title: of the page.
         notes: what the reader must know before looking at anything.
         numbers: sections of name and value.
+        check: the same of the invariance check, and what to know of it.
         figures: in the order of the data flow.
         settings: sections of option and value.
     """
@@ -35,12 +37,13 @@ class Contents:
     title: str
     notes: tuple[str, ...]
     numbers: tuple[tuple[str, Rows], ...]
+    check: tuple[tuple[tuple[str, Rows], ...], tuple[str, ...]]
     figures: tuple[FigureGroup, ...]
     settings: tuple[tuple[str, Rows], ...]
 
 
 def read_contents(run_dir: Path) -> Contents:
-    """Reads config.yaml, summary.json, metrics.jsonl, atoms.csv, latents.h5 and figures/*.png of a run's folder.
+    """Reads config.yaml, summary.json, check.json, metrics.jsonl, atoms.csv, latents.h5 and figures/*.png of a folder.
 
     Raises:
         MissingFileError: there is no such folder.
@@ -49,7 +52,9 @@ def read_contents(run_dir: Path) -> Contents:
     if not run_dir.is_dir():
         raise MissingFileError(f"{run_dir}: no such folder; give the folder of a run")
     pictures = list((run_dir / "figures").glob("[!.]*.png"))
-    config, summary = _config(run_dir / "config.yaml"), _summary(run_dir / "summary.json")
+    config, summary = _config(run_dir / "config.yaml"), _json(run_dir / "summary.json")
+    check = _json(run_dir / CHECK)
+    remarks = check.pop("notes", [])
     if not pictures and config is None and not summary:
         raise FormatError(
             f"{run_dir}: not the folder of a run (no config.yaml, no figures); give the one that --out named"
@@ -61,6 +66,7 @@ def read_contents(run_dir: Path) -> Contents:
         title=str(summary.get("title") or run_dir.resolve().name),
         notes=tuple(str(note) for note in (notes if isinstance(notes, list) else [notes])),
         numbers=tuple((heading(name), rows) for name, rows in numbers if rows),
+        check=(tuple((heading(name), tuple(flatten(part))) for name, part in check.items()), tuple(map(str, remarks))),
         figures=tuple(group_figures(pictures)),
         settings=tuple((heading(name), tuple(flatten(part))) for name, part in _sections(config or {}, "General")),
     )
@@ -103,7 +109,7 @@ def _config(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
-def _summary(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:

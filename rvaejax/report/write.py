@@ -36,6 +36,9 @@ def render(contents: Contents) -> str:
     numbers = "".join(_table(name, rows) for name, rows in contents.numbers)
     if numbers:
         sections.insert(0, ("Numbers", f'<div class="tables">{numbers}</div>'))
+    if contents.check[0]:
+        tables = "".join(_table(name, rows) for name, rows in contents.check[0])
+        sections.append(("Invariance", f'<div class="tables">{tables}</div>{_notes(contents.check[1])}'))
     if contents.settings:
         sections.append(("Settings", "".join(_settings(name, rows) for name, rows in contents.settings)))
     fill = {

@@ -20,6 +20,8 @@ from rvaejax.rvae.priors import kl_normal
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import Latents, SubImages
 
+WIDEST_SD = np.float32(np.pi / np.sqrt(3))  # of the uniform density on the circle
+
 
 @functools.lru_cache(maxsize=16)
 def encoder(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., dict[str, Array]]:
@@ -62,7 +64,7 @@ def _batches(n: int, batch_size: int, desc: str) -> Iterator[slice]:
             bar.update(min(batch_size, n - start))
 
 
-def _padded(rows: Shaped[np.ndarray, "m ..."], count: int) -> Shaped[np.ndarray, "count ..."]:
+def padded(rows: Shaped[np.ndarray, "m ..."], count: int) -> Shaped[np.ndarray, "count ..."]:
     """Rows repeated up to `count`, so that the last batch has the compiled shape."""
     return rows if len(rows) == count else np.resize(rows, (count, *rows.shape[1:]))
 
@@ -80,7 +82,7 @@ def encode_raw(
     bounds = tuple(jnp.asarray(v, jnp.float32) for v in scaling)
     parts: list[dict[str, np.ndarray]] = []
     for rows in _batches(n, batch_size, "encoding"):
-        out = apply(params, _padded(compact(images[rows]), batch_size), bounds)
+        out = apply(params, padded(compact(images[rows]), batch_size), bounds)
         parts.append({name: np.asarray(value)[: rows.stop - rows.start] for name, value in out.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -95,6 +97,7 @@ def encode(model: TrainedRVAE, subimages: SubImages, batch_size: int = 256) -> L
 
     Returns:
         `Latents`: angle and its standard deviation [rad], shift [px of the window], content and its standard deviation.
+        The angle's is the posterior's times the factor that the residuals asked for (`rvae/calibration.py`).
 
     Raises:
         ImageError: another window size or number of channels, pixels that are not finite, or no sub-images.
@@ -106,7 +109,7 @@ def encode(model: TrainedRVAE, subimages: SubImages, batch_size: int = 256) -> L
     order, sign = list(model.order), np.asarray(model.sign, np.float32)
     return Latents(
         angle=raw["angle"],
-        angle_sd=raw["angle_sd"],
+        angle_sd=np.minimum(raw["angle_sd"] * np.float32(model.angle_sd_factor), WIDEST_SD),
         shift=raw["shift"],
         content=raw["content"][:, order] * sign,
         content_sd=raw["content_sd"][:, order],
@@ -149,7 +152,7 @@ def decode(
     apply = decoder(model.config, model.image_shape, size or model.image_shape[0])
     half, parts = model.image_shape[0] / 2, []
     for rows in _batches(n, batch_size, "decoding"):
-        arguments = (_padded(v[rows], batch_size) for v in (angle, shift / np.float32(half), own))
+        arguments = (padded(v[rows], batch_size) for v in (angle, shift / np.float32(half), own))
         parts.append(np.asarray(apply(model.params, *arguments))[: rows.stop - rows.start])
     return unscaled(np.concatenate(parts), model.scaling)
 

@@ -18,6 +18,7 @@ from rvaejax.io.files import write_text
 from rvaejax.io.metrics import read_metrics
 from rvaejax.progress import progress
 from rvaejax.rvae import elbo
+from rvaejax.rvae.calibration import angle_misfit
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.inference import content_facts, decode, encode
@@ -32,6 +33,7 @@ __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split
 
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
+_JUDGED = 256  # rows that the angle's standard deviation is judged by
 
 
 def split_rows(n: int, holdout: float, seed: int) -> tuple[Integer[np.ndarray, " a"], Integer[np.ndarray, " b"]]:
@@ -101,6 +103,8 @@ def train(
             report=_reporter(bar, metrics_path, resume, report),
             should_stop=should_stop,
         )
+    judged = held if len(held) else rows
+    misfit = angle_misfit(config, result.state.params, images[judged[:_JUDGED]], scaling)
     order, sign, content_kl = content_facts(config, result.state.params, images[rows[:_SAMPLE]], scaling)
     return TrainedRVAE(
         config=config,
@@ -116,6 +120,7 @@ def train(
         steps=int(result.state.step),
         cut=result.cut,
         seed=seed,
+        angle_sd_factor=misfit.factor,
     )
 
 

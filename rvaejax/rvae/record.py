@@ -27,6 +27,7 @@ class TrainedRVAE:
         steps: optimiser steps done.
         cut: steps that the time budget cut off.
         seed: of the weights, the split and the training.
+        angle_sd_factor: by which the posterior's standard deviation of the angle is multiplied before it is reported.
     """
 
     config: RVAEConfig
@@ -42,3 +43,4 @@ class TrainedRVAE:
     steps: int
     cut: int
     seed: int
+    angle_sd_factor: float = 1.0

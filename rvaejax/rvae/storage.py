@@ -19,6 +19,7 @@ from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.training import checkpoints
 
 _FACTS = ("image_shape", "scaling", "order", "sign", "content_kl", "pixel_size_nm", "channels", "steps", "cut", "seed")
+_LATER = {"angle_sd_factor": 1.0}  # facts that runs of earlier versions do not hold
 _TUPLES = ("image_shape", "scaling", "order", "sign", "content_kl", "channels")
 
 
@@ -32,7 +33,7 @@ def save_model(model: TrainedRVAE, run_dir: Path) -> None:
     checkpoints.save(run_dir / "checkpoints", checkpoints.FINAL, model.params)
     path = run_dir / "config.yaml"
     sections: dict[str, Any] = (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
-    facts = {name: getattr(model, name) for name in _FACTS}
+    facts = {name: getattr(model, name) for name in (*_FACTS, *_LATER)}
     sections["rvae"] = to_dict(model.config)
     sections["model"] = {name: list(v) if isinstance(v, tuple) else v for name, v in facts.items()}
     write_text(path, yaml.safe_dump(sections, sort_keys=False))
@@ -55,6 +56,7 @@ def load_model(run_dir: Path) -> TrainedRVAE:
         sections = yaml.safe_load(path.read_text())
         found, written = sections["model"], sections["rvae"]
         facts: dict[str, Any] = {name: tuple(found[name]) if name in _TUPLES else found[name] for name in _FACTS}
+        facts |= {name: found.get(name, default) for name, default in _LATER.items()}
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: holds no trained rVAE; was the training stopped before its end?") from error
     config = from_dict(RVAEConfig, written)

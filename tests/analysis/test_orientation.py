@@ -1,46 +1,10 @@
-"""Angles on the circle, against brute force, and grains out of a mixture that is known."""
+"""Grains out of a mixture that is known."""
 
 import numpy as np
 import pytest
 
-from rvaejax.analysis.orientation import (
-    GRID,
-    circular_difference,
-    circular_mean,
-    concentration,
-    density,
-    orientation_peaks,
-)
-
-
-@pytest.mark.parametrize("fold", [1, 3, 6])
-def test_differences_are_the_shortest_way_round(fold):
-    rng = np.random.default_rng(0)
-    a, b = rng.uniform(-10, 10, (2, 200))
-    period = 2 * np.pi / fold
-    ways = (a - b)[:, None] + period * np.arange(-30, 31)[None] * fold / fold
-    shortest = ways[np.arange(200), np.abs(ways).argmin(1)]
-    found = circular_difference(a, b, fold)
-    assert np.allclose(found, shortest, atol=1e-9) and np.abs(found).max() <= period / 2
-
-
-@pytest.mark.parametrize("fold", [1, 3, 6])
-def test_the_mean_is_where_the_squared_distance_is_least(fold):
-    """For narrow distributions the direction of the resultant is the mean of the unwrapped angles."""
-    rng = np.random.default_rng(1)
-    period = 2 * np.pi / fold
-    for centre in rng.uniform(-period / 2, period / 2, 5):
-        spread = rng.normal(0, 0.02, 400)
-        angle = centre + spread + period * rng.integers(-3, 4, 400)
-        assert circular_difference(circular_mean(angle, fold), centre + spread.mean(), fold) == pytest.approx(
-            0, abs=1e-4
-        )
-        assert concentration(angle, fold) == pytest.approx(np.exp(-0.5 * (fold * 0.02) ** 2), abs=2e-3)
-
-
-def test_concentration_is_one_for_a_crystal_and_none_for_a_powder():
-    assert concentration(0.3 + np.arange(5) * np.pi / 3, 6) == pytest.approx(1)
-    assert concentration(np.linspace(0, 2 * np.pi, 360, endpoint=False), 6) == pytest.approx(0, abs=1e-9)
+from rvaejax.analysis.circular import circular_difference
+from rvaejax.analysis.orientation import GRID, density, orientation_peaks
 
 
 @pytest.mark.parametrize("fold", [3, 6])
