@@ -124,7 +124,7 @@ class Segment:
 
     def execute(self) -> None:
         """Segments, finds atoms, writes both."""
-        from rvaejax.pipeline.stages import segment_file
+        from rvaejax.pipeline.segment import segment_file
 
         atoms = segment_file(
             self.input,

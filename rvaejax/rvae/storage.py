@@ -16,7 +16,6 @@ from rvaejax.io.metrics import read_metrics
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.record import TrainedRVAE
-from rvaejax.training import checkpoints
 
 _FACTS = ("image_shape", "scaling", "order", "sign", "content_kl", "pixel_size_nm", "channels", "steps", "cut", "seed")
 _TUPLES = ("image_shape", "scaling", "order", "sign", "content_kl", "channels")
@@ -27,6 +26,8 @@ def save_model(model: TrainedRVAE, run_dir: Path) -> None:
 
     Other sections of an existing `config.yaml` are kept. The history goes to `metrics.jsonl` unless that exists.
     """
+    from rvaejax.training import checkpoints  # Orbax is slow to import: only where weights are saved or read
+
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     checkpoints.save(run_dir / "checkpoints", checkpoints.FINAL, model.params)
@@ -47,6 +48,8 @@ def load_model(run_dir: Path) -> TrainedRVAE:
         MissingFileError: the folder holds no trained rVAE.
         FormatError: its files do not belong together.
     """
+    from rvaejax.training import checkpoints
+
     run_dir = Path(run_dir)
     path = run_dir / "config.yaml"
     if not path.is_file():

@@ -198,7 +198,8 @@ def _evaluation(
 
 def _first_state(params: PyTree, config: TrainingConfig, folder: Path | None) -> TrainState:
     """A new state, or the last one saved in `folder`; its arrays are its own, because pieces consume them."""
-    state = init_state(jax.tree.map(jnp.array, params), config)
+    # One program instead of one for each array and shape: each takes a while to compile or to load.
+    state = jax.jit(lambda given: init_state(jax.tree.map(jnp.copy, given), config))(params)
     if folder is None:
         return state
     from rvaejax.training import checkpoints

@@ -121,6 +121,7 @@ def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Ca
         return _one_by_one(loss_fn, batch_fn, config)
     update = _update(loss_fn, config)
 
+    @functools.partial(jax.jit, inline=True)  # traced once for its shapes and for itself
     def step(state: TrainState, data: PyTree, key: Key[Array, ""]) -> tuple[TrainState, dict[str, Scalar]]:
         for_batch, for_loss = _keys(key, state.step)
         return update(state, batch_fn(data, key=for_batch, step=state.step), for_loss)
