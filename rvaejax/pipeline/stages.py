@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from rvaejax.config import to_dict
 from rvaejax.errors import ConfigError
 from rvaejax.io.files import check_output, check_output_file, check_source_survives, prepare_output, write_text
 from rvaejax.io.subimages import read_subimages
-from rvaejax.pipeline.config import check_training
+from rvaejax.pipeline.config import TrainOptions
+from rvaejax.pipeline.config_file import read_section
 from rvaejax.pipeline.resume import fingerprint, was_begun
+from rvaejax.rvae.config import RVAEConfig, preset
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
 from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import load_model, save_model
 from rvaejax.training.interrupt import catch_signals
-from rvaejax.types import Latents
+from rvaejax.types import Latents, SubImages
 
 
 def train_file(
-    source: Path,
-    out: Path,
-    *,
-    preset: str,
-    max_seconds: float | None,
-    steps: int | None,
-    seed: int,
-    overwrite: bool,
-    resume: bool,
-    started: float,
+    source: Path, out: Path, options: TrainOptions, *, overwrite: bool, resume: bool, started: float
 ) -> TrainedRVAE:
     """A trained rVAE in a folder; labels and truth in the input file are never looked at.
 
-    `started` is the `time.monotonic()` from which `max_seconds` counts.
+    `started` is the `time.monotonic()` from which the time budget counts.
     """
-    check_training(preset, steps, max_seconds, seed)
     check_output(out, overwrite, resume)
     check_source_survives(source, out)
+    if options.config is not None:
+        check_source_survives(options.config, out)
+    config = options.applied_to(_config(options))
     subimages = read_subimages(source)
     check_training_set(subimages)
-    known = {"images": list(subimages.images.shape), "checksum": fingerprint([subimages.images])}
-    sections = {"train": {"preset": preset, "seed": seed, "steps": steps, **known}}
+    sections = _sections(options, config, subimages)
     if resume:
         was_begun(out, sections)
     folder = prepare_output(out, overwrite, resume)
@@ -50,10 +46,10 @@ def train_file(
     with catch_signals() as should_stop:
         model = train(
             subimages,
-            preset=preset,
-            seed=seed,
-            steps=steps,
-            max_seconds=max_seconds,
+            config=config,
+            seed=options.seed,
+            seeds=options.seeds,
+            max_seconds=options.max_seconds,
             started=started,
             checkpoint_dir=folder / "checkpoints",
             resume=resume,
@@ -62,6 +58,23 @@ def train_file(
         )
     save_model(model, folder)
     return model
+
+
+def _config(options: TrainOptions) -> RVAEConfig:
+    if options.config is None:
+        return preset(options.preset)
+    return read_section(options.config, "rvae", RVAEConfig, "rVAE")
+
+
+def _sections(options: TrainOptions, config: RVAEConfig, subimages: SubImages) -> dict[str, Any]:
+    """What a resumed training must have in common with the interrupted one; what was left at its default is None."""
+    known = {"images": list(subimages.images.shape), "checksum": fingerprint([subimages.images])}
+    further = {
+        "patience": options.patience,
+        "seeds": options.seeds if options.seeds > 1 else None,
+        "config": None if options.config is None else to_dict(config),
+    }
+    return {"train": {"preset": options.preset, "seed": options.seed, "steps": options.steps, **known, **further}}
 
 
 def encode_file(run: Path, source: Path, out: Path, *, overwrite: bool) -> Latents:

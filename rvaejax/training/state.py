@@ -104,8 +104,10 @@ def _update(loss_fn: LossFn, config: TrainingConfig) -> Callable[..., tuple[Trai
     return update
 
 
-def _keys(key: Key[Array, ""], step: Integer[Array, ""] | int) -> tuple[Key[Array, ""], Key[Array, ""]]:
-    """A step's keys, for its batch and for its loss."""
+def _keys(key: Key[Array, "*m"], step: Integer[Array, ""] | int) -> tuple[Key[Array, "*m"], Key[Array, "*m"]]:
+    """A step's keys, for its batch and for its loss; of each member where there is a key for each."""
+    if key.ndim:
+        return jax.vmap(_keys, in_axes=(0, None))(key, step)
     for_batch, for_loss = jax.random.split(jax.random.fold_in(key, step))
     return for_batch, for_loss
 
