@@ -67,7 +67,7 @@ class TrainOptions:
 
     Attributes:
         preset: default, paper or paper-atomai.
-        config: YAML file with options, instead of a preset; config.yaml of a training shows all of them.
+        config: YAML file with options, which go before the preset's; config.yaml of a training shows all of them.
         max_seconds: whole wall time [s], start and compilation included; the learning rate's schedule is shortened to
             fit.
         steps: training steps; by default the preset's.
@@ -91,8 +91,6 @@ class TrainOptions:
         check_seed(self.seed + self.seeds - 1)
         if self.patience is not None and self.patience < 1:
             raise ConfigError(f"--patience must be at least 1, got {self.patience}")
-        if self.config is not None and self.preset != "default":
-            raise ConfigError("--preset and --config: give one of them; a config.yaml holds all options")
 
     def applied_to(self, config: RVAEConfig) -> RVAEConfig:
         """The config with what these options set."""

@@ -44,7 +44,7 @@ def read_config(path: Path | None) -> SegmenterConfig:
         FormatError: it is not YAML with names and values.
         ConfigError: an option is unknown or makes no sense.
     """
-    return SegmenterConfig() if path is None else read_section(path, SECTION, SegmenterConfig, "segmenter")
+    return SegmenterConfig() if path is None else read_section(path, SECTION, SegmenterConfig(), "segmenter")
 
 
 def train_folder(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from rvaejax.config import to_dict
-from rvaejax.errors import ConfigError
+from rvaejax.errors import ConfigError, ImageError
 from rvaejax.io.files import check_output, check_output_file, check_source_survives, prepare_output, write_text
 from rvaejax.io.subimages import read_subimages
 from rvaejax.pipeline.config import TrainOptions
@@ -17,8 +19,9 @@ from rvaejax.pipeline.resume import fingerprint, was_begun
 from rvaejax.rvae.config import RVAEConfig, preset
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
-from rvaejax.rvae.model import train
+from rvaejax.rvae.model import split_rows, train
 from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.rvae.seeds import check_seeds
 from rvaejax.rvae.storage import load_model, save_model
 from rvaejax.training.interrupt import catch_signals
 from rvaejax.types import Latents, SubImages
@@ -37,7 +40,9 @@ def train_file(
         check_source_survives(options.config, out)
     config = options.applied_to(_config(options))
     subimages = read_subimages(source)
-    check_training_set(subimages)
+    with _naming(source):
+        check_training_set(subimages)
+    check_seeds(config, options.seeds, len(split_rows(len(subimages), config.training.holdout, options.seed)[1]))
     sections = _sections(options, config, subimages)
     if resume:
         was_begun(out, sections)
@@ -61,9 +66,8 @@ def train_file(
 
 
 def _config(options: TrainOptions) -> RVAEConfig:
-    if options.config is None:
-        return preset(options.preset)
-    return read_section(options.config, "rvae", RVAEConfig, "rVAE")
+    chosen = preset(options.preset)
+    return chosen if options.config is None else read_section(options.config, "rvae", chosen, "rVAE")
 
 
 def _sections(options: TrainOptions, config: RVAEConfig, subimages: SubImages) -> dict[str, Any]:
@@ -85,6 +89,17 @@ def encode_file(run: Path, source: Path, out: Path, *, overwrite: bool) -> Laten
     check_source_survives(source, out)
     if out.suffix != ".npz":
         raise ConfigError(f"--out {out}: latents are written as .npz; give a name that ends so")
-    latents = encode(load_model(run), read_subimages(source))
+    model, subimages = load_model(run), read_subimages(source)
+    with _naming(source):
+        latents = encode(model, subimages)
     write_latents(out, latents)
     return latents
+
+
+@contextmanager
+def _naming(source: Path) -> Iterator[None]:
+    """Puts the file's name before what is wrong with its images."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{source}: {error}") from None

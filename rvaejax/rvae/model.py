@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,6 +31,8 @@ from rvaejax.training.state import BatchFn, LossFn, random_rows
 from rvaejax.types import SubImages
 
 __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split_rows", "train"]
+
+log = logging.getLogger(__name__)
 
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
@@ -92,6 +95,13 @@ def train(
     images, scaling = compact(subimages.images), intensity_range(subimages.images)
     rows, held = split_rows(len(images), config.training.holdout, seed)
     check_seeds(config, seeds, len(held))
+    if len(rows) < config.training.batch_size:
+        log.info(
+            "%d sub-images to train on (%d more are held out) are fewer than a batch of %d: batches repeat them",
+            len(rows),
+            len(held),
+            config.training.batch_size,
+        )
     start = _start(config, images[held[:_SAMPLE]], scaling, seed, seeds)
     with progress(total=config.training.steps, desc="training", unit="steps") as bar:
         result = fit(
