@@ -1,6 +1,9 @@
 """`rvaejax train`: options from the command line and from a file; what cannot be used is refused in one line."""
 
 import json
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -11,6 +14,7 @@ from rvaejax.cli import main
 from rvaejax.errors import ConfigError
 from rvaejax.pipeline.config import TrainOptions
 from rvaejax.pipeline.config_file import read_section
+from rvaejax.rvae import load_model
 from rvaejax.rvae.config import (
     Bernoulli,
     Capacity,
@@ -142,3 +146,18 @@ def test_several_seeds_from_a_file_of_options_to_latents(files, capsys):
     assert "seeds" in _fails(command.replace("--seeds 2", "--seeds 3") + " --resume", capsys)
     again = read_section(files / "run" / "config.yaml", "rvae", RVAEConfig(), "rVAE")
     assert isinstance(again.likelihood, ContinuousBernoulli) and again.divergences == Capacity(final=2, steps=4)
+
+
+@pytest.mark.process
+def test_a_second_training_compiles_nothing_anew(files):
+    """Its start takes from the user's cache folder what the first one left there, and gives the same weights."""
+    environment = {name: v for name, v in os.environ.items() if not name.startswith("JAX_")}
+    environment |= {"XDG_CACHE_HOME": str(files / "cache")}
+    kept, weights = [], []
+    for run in ("first", "second"):
+        command = f"-m rvaejax train good.npz --out {run} --config small.yaml --steps 4".split()
+        subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True)
+        kept.append({path.name for path in (files / "cache" / "rvaejax").rglob("*-cache")})
+        weights.append(jax.tree.leaves(load_model(files / run).params))
+    assert kept[0] and kept[0] == kept[1]
+    assert all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
