@@ -28,15 +28,15 @@ def check_seeds(config: RVAEConfig, seeds: int, held_out: int) -> None:
 
     Raises:
         ConfigError: fewer than one seed; a limit of the gradient's norm, which would tie the seeds together; or
-            nothing held out to tell the best by.
+            too little held out to tell the best by.
     """
     if seeds < 1:
         raise ConfigError(f"seeds={seeds} makes no sense: it must be at least 1")
     if seeds > 1 and config.training.clip is not None:
         raise ConfigError(f"clip={config.training.clip} with {seeds} seeds: it must be null, or train them one by one")
-    if not held_out and (seeds > 1 or config.training.patience is not None):
+    if held_out < 2 and (seeds > 1 or config.training.patience is not None):
         wanted = "several seeds" if seeds > 1 else "patience"
-        raise ConfigError(f"{wanted}: the best is told by held-out images, of which there are none; raise holdout")
+        raise ConfigError(f"{wanted}: the best is told by held-out images, of which there are {held_out}; raise holdout")
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:
