@@ -36,7 +36,9 @@ def check_seeds(config: RVAEConfig, seeds: int, held_out: int) -> None:
         raise ConfigError(f"clip={config.training.clip} with {seeds} seeds: it must be null, or train them one by one")
     if held_out < 2 and (seeds > 1 or config.training.patience is not None):
         wanted = "several seeds" if seeds > 1 else "patience"
-        raise ConfigError(f"{wanted}: the best is told by held-out images, of which there are {held_out}; raise holdout")
+        raise ConfigError(
+            f"{wanted}: the best is told by held-out images, of which there are {held_out}; raise holdout"
+        )
 
 
 def stack(trees: Sequence[PyTree]) -> PyTree:
