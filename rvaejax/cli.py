@@ -20,6 +20,7 @@ import tyro
 
 from rvaejax.commands import COMMANDS
 from rvaejax.errors import InputError
+from rvaejax.training.cache import keep_compiled
 
 BAD_INPUT = 2
 _FRAME = re.compile(r"[\u2500-\u257f]+|-{4,}|^\s*[+|]|[+|]\s*$")  # the box that tyro draws around its messages
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = parse(arguments)
     from rvaejax.training.interrupt import Interrupted
 
+    keep_compiled()
     try:
         with _logging(), _termination():
             command.execute()

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, check_seed
+from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, TrainOptions, check_seed
 from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
@@ -124,7 +124,7 @@ class Segment:
 
     def execute(self) -> None:
         """Segments, finds atoms, writes both."""
-        from rvaejax.pipeline.stages import segment_file
+        from rvaejax.pipeline.segment import segment_file
 
         options: dict[str, Any] = {"px_nm": self.px_nm, "threshold": self.threshold, "segmenter": self.segmenter}
         atoms = segment_file(self.input, self.out, **options, overwrite=self.overwrite)
@@ -139,14 +139,7 @@ class Train:
     """SUBIMAGES.npz: `images` (n, h, w) or (n, h, w, c)."""
     out: Path
     """Folder for the trained model."""
-    preset: str = "default"
-    """default, paper or paper-atomai."""
-    max_seconds: float | None = None
-    """Whole wall time [s], start and compilation included; the learning rate's schedule is shortened to fit."""
-    steps: int | None = None
-    """Training steps; by default the preset's."""
-    seed: int = 0
-    """The one source of randomness."""
+    options: Annotated[TrainOptions, tyro.conf.arg(name="")] = field(default_factory=TrainOptions)
     overwrite: bool = False
     """Replace an earlier training."""
     resume: bool = False
@@ -158,18 +151,12 @@ class Train:
         from rvaejax.pipeline.stages import train_file
 
         model = train_file(
-            self.subimages,
-            self.out,
-            preset=self.preset,
-            max_seconds=self.max_seconds,
-            steps=self.steps,
-            seed=self.seed,
-            overwrite=self.overwrite,
-            resume=self.resume,
-            started=started,
+            self.subimages, self.out, self.options, overwrite=self.overwrite, resume=self.resume, started=started
         )
-        cut = f", {model.cut} cut by --max-seconds" if model.cut else ""
-        print(f"{model.steps} steps{cut}: {self.out}")
+        for seed, bound, angle, content in model.seeds:
+            agree = f"agrees with the best in angle to {angle:.2f}, in content to {content:.2f}"
+            print(f"seed {seed}: held-out ELBO {bound:.5g}, {agree} (1 is perfect)")
+        print(f"{model.steps} steps{model.ending}: {self.out}")
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,35 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     options = typing.get_args(hint) if union else (hint,)
     families: list[Any] = [option for option in options if dataclasses.is_dataclass(option)]
-    if families and isinstance(value, dict):
+    if families and isinstance(value, dict | str):
         by_name: dict[str, Any] = {option.__name__: option for option in families}
-        kind = value.get("kind", next(iter(by_name)))
+        given = {"kind": value} if isinstance(value, str) else value  # a name alone: with its defaults
+        kind = given.get("kind", next(iter(by_name)))
         if kind not in by_name:
             raise ConfigError(f"{name}: kind {kind!r} is not one of {', '.join(by_name)}")
-        return from_dict(by_name[kind], value)
+        return from_dict(by_name[kind], given)
+    if float in options and isinstance(value, str):
+        value = _number(value)
+    if not any(_fits(option, value) for option in options):
+        wanted = " or ".join("null" if option is types.NoneType else option.__name__ for option in options)
+        raise ConfigError(f"{name}={value!r} has the wrong type: it must be {wanted}")
     return tuple(value) if isinstance(value, list) else value
+
+
+def _number(text: str) -> float | str:
+    """YAML takes 1e-3 for a word: only 1.0e-3 is a number there."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether a plain value is of the hinted type, as far as that is a plain one; choices are the config's to check."""
+    if hint in (bool, str, types.NoneType):
+        return isinstance(value, hint)
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, list | tuple)
+    return not dataclasses.is_dataclass(hint)

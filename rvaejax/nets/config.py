@@ -81,10 +81,13 @@ class SpatialDecoder:
     Attributes:
         hidden: neurons per layer.
         layers: hidden layers.
+        skip: the content enters every layer, not only the first (Dieng et al. 2019, arXiv:1807.04863), so that a
+            strong decoder does not learn to leave it aside.
     """
 
     hidden: int = 128
     layers: int = 2
+    skip: bool = False
 
     def __post_init__(self) -> None:
         check(self.hidden > 0, "hidden", self.hidden, "positive")
@@ -101,6 +104,7 @@ class FourierDecoder:
         max_modes: highest frequency along one axis, whatever the window [in units of the lowest].
         hidden: neurons per layer of the network from content to coefficients.
         layers: its hidden layers.
+        skip: the content enters every layer of that network, the last included.
     """
 
     cutoff: float = 0.2
@@ -108,6 +112,7 @@ class FourierDecoder:
     max_modes: int = 20
     hidden: int = 64
     layers: int = 2
+    skip: bool = False
 
     def __post_init__(self) -> None:
         check(0 < self.cutoff <= 0.5, "cutoff", self.cutoff, "above 0 and at most 0.5 cycles per pixel")

@@ -1,4 +1,7 @@
-"""Decoders: functions of coordinates, so that any angle, shift and content can be drawn at any resolution."""
+"""Decoders: functions of coordinates, so that any angle, shift and content can be drawn at any resolution.
+
+With `skip`, each layer after the first adds a linear map of the content, under the name `skip_i`.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,15 @@ class _Spatial(nn.Module):
         # The content's part of the first layer is the same at every pixel: added after, not concatenated before.
         x = nn.Dense(self.config.hidden)(points) + nn.Dense(self.config.hidden, use_bias=False)(content)[None, :]
         x = jnp.tanh(x)
-        for _ in range(self.config.layers - 1):
-            x = jnp.tanh(nn.Dense(self.config.hidden)(x))
-        return nn.Dense(self.channels)(x)
+        for i in range(1, self.config.layers):
+            x = jnp.tanh(self._layer(i, self.config.hidden, x, content))
+        return self._layer(self.config.layers, self.channels, x, content)
+
+    def _layer(self, i: int, features: int, x: Float[Array, "p h"], content: Float[Array, " d"]) -> Float[Array, "p f"]:
+        out = nn.Dense(features)(x)
+        if not self.config.skip:
+            return out
+        return out + nn.Dense(features, use_bias=False, name=f"skip_{i}")(content)[None, :]
 
 
 def fourier_modes(config: FourierDecoder, size: int) -> tuple[int, Float[np.ndarray, "n m"]]:
@@ -49,10 +58,16 @@ class _Fourier(nn.Module):
     def __call__(self, points: Float[Array, "p 2"], content: Float[Array, " d"]) -> Float[Array, "p c"]:
         highest, envelope = fourier_modes(self.config, self.size)
         z = content
-        for _ in range(self.config.layers):
-            z = nn.tanh(nn.Dense(self.config.hidden)(z))
-        init = nn.initializers.normal(0.3 * self.config.hidden**-0.5)
-        a = nn.Dense(2 * self.channels * envelope.size, kernel_init=init)(z)
+        for i in range(self.config.layers):
+            h = nn.Dense(self.config.hidden)(z)
+            if self.config.skip and i > 0:
+                h = h + nn.Dense(self.config.hidden, use_bias=False, name=f"skip_{i}")(content)
+            z = nn.tanh(h)
+        coefficients = 2 * self.channels * envelope.size
+        a = nn.Dense(coefficients, kernel_init=nn.initializers.normal(0.3 * self.config.hidden**-0.5))(z)
+        if self.config.skip:
+            init = nn.initializers.normal(0.3 * len(content) ** -0.5)
+            a = a + nn.Dense(coefficients, use_bias=False, kernel_init=init, name=f"skip_{self.config.layers}")(content)
         a = a.reshape(2, self.channels, *envelope.shape) * jnp.asarray(envelope[None, None], a.dtype)
         turns = points.T / (2 * self.config.period)  # a window is 2 units wide
         ex, ey = _harmonics(turns[0], highest), _harmonics(turns[1], highest)

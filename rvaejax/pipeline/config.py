@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rvaejax.atoms.config import WindowConfig
 from rvaejax.errors import ConfigError
-from rvaejax.rvae.config import preset
+from rvaejax.rvae.config import RVAEConfig, preset
 from rvaejax.segmentation.config import SegmenterConfig
 
 if TYPE_CHECKING:
@@ -80,6 +80,44 @@ class CheckConfig:
             if getattr(self, name) < least:
                 raise ConfigError(f"--{name} must be at least {least}, got {getattr(self, name)}")
         check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of the training of an rVAE on a stack of sub-images.
+
+    Attributes:
+        preset: default, paper or paper-atomai.
+        config: YAML file with options, which go before the preset's; config.yaml of a training shows all of them.
+        max_seconds: whole wall time [s], start and compilation included; the learning rate's schedule is shortened to
+            fit.
+        steps: training steps; by default the preset's.
+        patience: evaluations without a better held-out ELBO after which the training ends; the best weights are kept.
+        seed: the one source of randomness.
+        seeds: trainings side by side, from this seed and those that follow it; the best by held-out ELBO is kept.
+    """
+
+    preset: str = "default"
+    config: Path | None = None
+    max_seconds: float | None = None
+    steps: int | None = None
+    patience: int | None = None
+    seed: int = 0
+    seeds: int = 1
+
+    def __post_init__(self) -> None:
+        check_training(self.preset, self.steps, self.max_seconds, self.seed)
+        if self.seeds < 1:
+            raise ConfigError(f"--seeds must be at least 1, got {self.seeds}")
+        check_seed(self.seed + self.seeds - 1)
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"--patience must be at least 1, got {self.patience}")
+
+    def applied_to(self, config: RVAEConfig) -> RVAEConfig:
+        """The config with what these options set."""
+        given = {"steps": self.steps, "patience": self.patience}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return replace(config, training=replace(config.training, **changed))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

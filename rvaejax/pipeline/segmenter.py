@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from rvaejax.config import from_dict, to_dict
-from rvaejax.errors import ConfigError, FormatError, MissingFileError
+from rvaejax.config import to_dict
+from rvaejax.errors import ConfigError
 from rvaejax.io.files import check_output, check_source_survives, prepare_output, write_text
 from rvaejax.io.metrics import read_metrics
 from rvaejax.pipeline.card import Card, facts
 from rvaejax.pipeline.config import SegmenterOptions
+from rvaejax.pipeline.config_file import read_section
 from rvaejax.pipeline.examples import examples
 from rvaejax.pipeline.member import METRICS, Job, Training
 from rvaejax.pipeline.resume import was_begun
@@ -43,20 +44,7 @@ def read_config(path: Path | None) -> SegmenterConfig:
         FormatError: it is not YAML with names and values.
         ConfigError: an option is unknown or makes no sense.
     """
-    if path is None:
-        return SegmenterConfig()
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; check the path")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not readable as YAML; see the config.yaml of a trained segmenter") from error
-    if not isinstance(data, dict):
-        raise FormatError(f"{path}: must hold names and values; see the config.yaml of a trained segmenter")
-    try:
-        return from_dict(SegmenterConfig, data.get(SECTION, data))
-    except (TypeError, AttributeError) as error:
-        raise ConfigError(f"{path}: a value has the wrong type ({error})") from error
+    return SegmenterConfig() if path is None else read_section(path, SECTION, SegmenterConfig(), "segmenter")
 
 
 def train_folder(

@@ -1,85 +1,49 @@
-"""Single stages from file to file, as the command line offers them."""
+"""Training and encoding from file to file, as the command line offers them; loads no more than they need."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from rvaejax.atoms.config import LocalisationConfig
-from rvaejax.atoms.localise import find_atoms
-from rvaejax.errors import ConfigError
+from rvaejax.config import to_dict
+from rvaejax.errors import ConfigError, ImageError
 from rvaejax.io.files import check_output, check_output_file, check_source_survives, prepare_output, write_text
-from rvaejax.io.latents import write_latents
-from rvaejax.io.maps import write_maps
-from rvaejax.io.movies import read_movie
 from rvaejax.io.subimages import read_subimages
-from rvaejax.io.tables import write_atoms
-from rvaejax.pipeline.config import check_training
+from rvaejax.pipeline.config import TrainOptions
+from rvaejax.pipeline.config_file import read_section
 from rvaejax.pipeline.resume import fingerprint, was_begun
-from rvaejax.plotting import frame_overview, probability_maps, save_figure
-from rvaejax.plotting.maps import three_frames
-from rvaejax.plotting.segmenter import disagreement_map
+from rvaejax.rvae.config import RVAEConfig, preset
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
-from rvaejax.rvae.model import train
+from rvaejax.rvae.model import split_rows, train
 from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.rvae.seeds import check_seeds
 from rvaejax.rvae.storage import load_model, save_model
-from rvaejax.segmentation.predict import segment
-from rvaejax.segmentation.weights import load_segmenter
 from rvaejax.training.interrupt import catch_signals
-from rvaejax.types import Atoms, Latents
-
-
-def segment_file(
-    source: Path, out: Path, *, px_nm: float | None, threshold: float, segmenter: Path | None, overwrite: bool
-) -> Atoms:
-    """Probability maps, atoms and a picture of both into a folder; by the shipped segmenter unless given another."""
-    check_output(out, overwrite)
-    check_source_survives(source, out)
-    config = LocalisationConfig(threshold=threshold)
-    chosen = load_segmenter(segmenter)
-    if segmenter is not None:
-        check_source_survives(segmenter, out)
-    movie = read_movie(source, pixel_size_nm=px_nm)
-    maps = segment(movie, segmenter=chosen)
-    atoms = find_atoms(maps, config=config)
-    folder = prepare_output(out, overwrite)
-    write_maps(folder / "maps.h5", maps)
-    write_atoms(folder / "atoms.csv", atoms)
-    for t in three_frames(atoms.frame):
-        save_figure(frame_overview(movie.frames[t], atoms, t), folder / "figures" / f"frame_overview_frame{t}.png")
-        drawn = probability_maps(maps.probabilities[t], maps.species, maps.pixel_size_nm)
-        save_figure(drawn, folder / "figures" / f"probability_maps_frame{t}.png")
-        if maps.uncertainty is not None:
-            drawn = disagreement_map(maps.uncertainty[t], maps.pixel_size_nm)
-            save_figure(drawn, folder / "figures" / f"disagreement_frame{t}.png")
-    return atoms
+from rvaejax.types import Latents, SubImages
 
 
 def train_file(
-    source: Path,
-    out: Path,
-    *,
-    preset: str,
-    max_seconds: float | None,
-    steps: int | None,
-    seed: int,
-    overwrite: bool,
-    resume: bool,
-    started: float,
+    source: Path, out: Path, options: TrainOptions, *, overwrite: bool, resume: bool, started: float
 ) -> TrainedRVAE:
     """A trained rVAE in a folder; labels and truth in the input file are never looked at.
 
-    `started` is the `time.monotonic()` from which `max_seconds` counts.
+    `started` is the `time.monotonic()` from which the time budget counts.
     """
-    check_training(preset, steps, max_seconds, seed)
     check_output(out, overwrite, resume)
     check_source_survives(source, out)
+    if options.config is not None:
+        check_source_survives(options.config, out)
+    config = options.applied_to(_config(options))
     subimages = read_subimages(source)
-    check_training_set(subimages)
-    known = {"images": list(subimages.images.shape), "checksum": fingerprint([subimages.images])}
-    sections = {"train": {"preset": preset, "seed": seed, "steps": steps, **known}}
+    with _naming(source):
+        check_training_set(subimages)
+    check_seeds(config, options.seeds, len(split_rows(len(subimages), config.training.holdout, options.seed)[1]))
+    sections = _sections(options, config, subimages)
     if resume:
         was_begun(out, sections)
     folder = prepare_output(out, overwrite, resume)
@@ -88,10 +52,10 @@ def train_file(
     with catch_signals() as should_stop:
         model = train(
             subimages,
-            preset=preset,
-            seed=seed,
-            steps=steps,
-            max_seconds=max_seconds,
+            config=config,
+            seed=options.seed,
+            seeds=options.seeds,
+            max_seconds=options.max_seconds,
             started=started,
             checkpoint_dir=folder / "checkpoints",
             resume=resume,
@@ -102,12 +66,41 @@ def train_file(
     return model
 
 
+def _config(options: TrainOptions) -> RVAEConfig:
+    chosen = preset(options.preset)
+    return chosen if options.config is None else read_section(options.config, "rvae", chosen, "rVAE")
+
+
+def _sections(options: TrainOptions, config: RVAEConfig, subimages: SubImages) -> dict[str, Any]:
+    """What a resumed training must have in common with the interrupted one; what was left at its default is None."""
+    known = {"images": list(subimages.images.shape), "checksum": fingerprint([subimages.images])}
+    further = {
+        "patience": options.patience,
+        "seeds": options.seeds if options.seeds > 1 else None,
+        "config": None if options.config is None else to_dict(config),
+    }
+    return {"train": {"preset": options.preset, "seed": options.seed, "steps": options.steps, **known, **further}}
+
+
 def encode_file(run: Path, source: Path, out: Path, *, overwrite: bool) -> Latents:
     """Latents of a file of sub-images, written to a file."""
+    from rvaejax.io.latents import write_latents  # reads HDF5 too, which a training need not load
+
     check_output_file(out, overwrite)
     check_source_survives(source, out)
     if out.suffix != ".npz":
         raise ConfigError(f"--out {out}: latents are written as .npz; give a name that ends so")
-    latents = encode(load_model(run), read_subimages(source))
+    model, subimages = load_model(run), read_subimages(source)
+    with _naming(source):
+        latents = encode(model, subimages)
     write_latents(out, latents)
     return latents
+
+
+@contextmanager
+def _naming(source: Path) -> Iterator[None]:
+    """Puts the file's name before what is wrong with its images."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{source}: {error}") from None

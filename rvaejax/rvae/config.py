@@ -15,11 +15,29 @@ from rvaejax.nets.config import (
     SpatialDecoder,
     check,
 )
+from rvaejax.rvae.families import (
+    Bernoulli,
+    Capacity,
+    ConstantWeights,
+    ContinuousBernoulli,
+    Divergences,
+    FixedGaussian,
+    LearnedGaussian,
+    Likelihood,
+    UnitGaussian,
+    WarmUp,
+)
 from rvaejax.training.config import TrainingConfig
 
 __all__ = [
     "AnglePrior",
+    "Bernoulli",
+    "Capacity",
+    "ConstantWeights",
+    "ContinuousBernoulli",
     "ConvEncoder",
+    "Divergences",
+    "FixedGaussian",
     "FourierDecoder",
     "GaussianAngle",
     "LearnedGaussian",
@@ -31,30 +49,9 @@ __all__ = [
     "SpatialDecoder",
     "UniformAngle",
     "UnitGaussian",
+    "WarmUp",
     "preset",
 ]
-
-
-@dataclass(frozen=True)
-class UnitGaussian:
-    """Half the squared error, summed over pixels: a Gaussian of unit variance without its constant (the paper's)."""
-
-
-@dataclass(frozen=True)
-class LearnedGaussian:
-    """A Gaussian whose standard deviation, one for all pixels, is learned (Rybkin et al. 2021, arXiv:2006.13202).
-
-    Attributes:
-        initial: standard deviation at the start [intensities scaled to 0..1].
-        floor: lowest standard deviation; keeps images without noise from being fitted to the last digit.
-    """
-
-    initial: float = 0.2
-    floor: float = 0.03
-
-    def __post_init__(self) -> None:
-        check(self.floor > 0, "floor", self.floor, "positive")
-        check(self.initial > self.floor, "initial", self.initial, "above the floor")
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,6 @@ class UniformAngle:
     """Every angle of the circle is as likely as any other."""
 
 
-Likelihood = UnitGaussian | LearnedGaussian
 AnglePrior = GaussianAngle | UniformAngle
 
 
@@ -91,6 +87,7 @@ class RVAEConfig:
         content_dim: number of content latents.
         shift_scale: standard deviation of the shift's prior [half windows].
         content_weight, angle_weight, shift_weight: weights of the Kullback-Leibler divergences; 1 is the ELBO.
+        divergences: what becomes of these weights in the course of the training: constant, a warm-up, or a capacity.
         pixel_share: share of the pixels, drawn anew each step (at least 128), that the likelihood is estimated from.
         draws: orientations per example and step at which a circular posterior's expectation is taken.
         temperature: divisor of the log-likelihood at the first step, falling to 1 by `anneal_steps`. Hot, equivalent
@@ -108,6 +105,7 @@ class RVAEConfig:
     content_weight: float = 1.0
     angle_weight: float = 1.0
     shift_weight: float = 1.0
+    divergences: Divergences = ConstantWeights()
     pixel_share: float = 0.125
     draws: int = 2
     temperature: float = 10.0

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
-from rvaejax.rvae import latents, likelihoods
+from rvaejax.rvae import latents, likelihoods, schedules
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import grid, to_content
 from rvaejax.rvae.priors import kl_normal
@@ -37,7 +36,8 @@ class RVAE(NamedTuple):
     Attributes:
         init: `(*, key) -> params`.
         encode: `(params, images (b, h, w, c)) -> Encoded`.
-        decode: `(params, points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, one example; shift [half windows].
+        decode: `(params, points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of one
+            example; shift [half windows].
         angle: the functions of the angle's posterior.
         terms: `(params, images, *, key, pixels) -> ElboTerms` of each example.
         loss: `(params, images, step, *, key) -> (loss, metrics)`, the means over the batch.
@@ -56,19 +56,14 @@ def elbo(terms: ElboTerms) -> Float[Array, "..."]:
     return terms.log_likelihood - terms.kl_angle - terms.kl_shift - terms.kl_content
 
 
-def temperature(config: RVAEConfig, step: Integer[Array, ""] | int) -> Float[Array, ""]:
-    """Divisor of the log-likelihood: falls to 1 by equal factors (deterministic annealing, Ueda and Nakano 1998)."""
-    left = jnp.clip(1 - step / max(1, config.anneal_steps), 0.0, 1.0)
-    return config.temperature**left
-
-
-def objective(terms: ElboTerms, config: RVAEConfig, temperature: Float[Array, ""]) -> Float[Array, "..."]:
-    """The ELBO with the configuration's weights on its divergences, and the temperature under its likelihood."""
+def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | int) -> Float[Array, ""]:
+    """The batch's ELBO with the weights that the configuration gives its terms at a step; `means` over the batch."""
+    factor = schedules.weight_factor(config.divergences, step)
     weighted = ElboTerms(
-        terms.log_likelihood / temperature,
-        config.angle_weight * terms.kl_angle,
-        config.shift_weight * terms.kl_shift,
-        config.content_weight * terms.kl_content,
+        means.log_likelihood / schedules.temperature(config, step),
+        factor * config.angle_weight * means.kl_angle,
+        factor * config.shift_weight * means.kl_shift,
+        factor * schedules.content_cost(config, step)(means.kl_content),
     )
     return elbo(weighted)
 
@@ -85,16 +80,19 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         a, b = jax.random.split(key)
         return {"encoder": encoder.init(key=a), "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
 
-    def decode(params, points, angle, shift, content):
+    def draw(params, points, angle, shift, content):
         return decoder.apply(params["decoder"], to_content(points, angle, shift), content)
+
+    def decode(params, points, angle, shift, content):
+        return likelihood.mean(draw(params, points, angle, shift, content))
 
     def one(params, q: Encoded, x: Float[Array, "p c"], points: Float[Array, "p 2"], key) -> ElboTerms:
         a, b, c = jax.random.split(key, 3)
         draws = family.draw(q.angle, key=a)
         shift = config.shift_scale * latents.draw_normal(q.shift, key=b)
         content = latents.draw_normal(q.content, key=c)
-        mean = jax.vmap(lambda angle: decode(params, points, angle, shift, content))(draws.angle)
-        log_likelihood = likelihood.log_prob(params["likelihood"], x[None], mean).sum((1, 2))
+        drawn = jax.vmap(lambda angle: draw(params, points, angle, shift, content))(draws.angle)
+        log_likelihood = likelihood.log_prob(params["likelihood"], x[None], drawn).sum((1, 2))
         return ElboTerms(
             (draws.weight * log_likelihood).sum() * (size * size / len(points)),
             family.kl(q.angle),
@@ -117,7 +115,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         everything = count >= size * size
         pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
         t = terms(params, images, key=for_terms, pixels=pixels)
-        metrics = {name: value.mean() for name, value in t._asdict().items()}
-        return -objective(t, config, temperature(config, step)).mean(), {"elbo": elbo(t).mean(), **metrics}
+        means = ElboTerms(*(value.mean() for value in t))
+        return -objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict()}
 
     return RVAE(init, lambda params, x: encoder.apply(params["encoder"], x), decode, family, terms, loss)

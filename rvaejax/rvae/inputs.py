@@ -27,7 +27,7 @@ def check_images(subimages: SubImages) -> None:
     if h != w:
         raise ImageError(f"windows of {h} x {w} px: the rVAE turns windows, so they must be square; cut them again")
     if h < 4 or c < 1:
-        raise ImageError(f"windows of {h} x {w} px with {c} channels are too small: at least 4 x 4 px and 1 channel")
+        raise ImageError(f"windows of {h} x {w} px with {c} channels are too small: cut at least 4 x 4 px, 1 channel")
     if images.dtype.kind not in "fiub":
         raise ImageError(f"sub-images of type {images.dtype}: expected real numbers")
     if images.dtype.kind == "f":
@@ -46,7 +46,7 @@ def check_training_set(subimages: SubImages) -> None:
     """
     check_images(subimages)
     if len(subimages) < FEWEST:
-        raise ImageError(f"{len(subimages)} sub-images are too few to train on: at least {FEWEST}")
+        raise ImageError(f"{len(subimages)} sub-images are too few to train on: give at least {FEWEST}")
     images = subimages.images
     if images.min() == images.max():
         raise ImageError("all pixels of all sub-images are equal: there is nothing to learn")

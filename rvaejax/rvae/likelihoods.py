@@ -10,15 +10,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from rvaejax.rvae.config import Likelihood, UnitGaussian
+from rvaejax.rvae.config import Bernoulli, ContinuousBernoulli, FixedGaussian, Likelihood, UnitGaussian
 from rvaejax.rvae.priors import LOG_2PI
 
 
 class LikelihoodFns(NamedTuple):
-    """`init() -> params` and `log_prob(params, x, mean) -> log-likelihood of each pixel`."""
+    """What the ELBO and the decoder's users need of a likelihood.
+
+    Attributes:
+        init: `() -> params`.
+        log_prob: `(params, x, drawn) -> log-likelihood of each pixel`, given what the decoder draws: the mean of a
+            Gaussian, the log-odds of a Bernoulli.
+        mean: `drawn -> expected intensity`.
+    """
 
     init: Callable[[], PyTree]
     log_prob: Callable[..., Float[Array, "..."]]
+    mean: Callable[[Float[Array, "..."]], Float[Array, "..."]]
 
 
 def log_unit_gaussian(x: Float[Array, "..."], mean: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -36,12 +44,59 @@ def learned_log_sd(raw: Float[Array, ""], floor: float) -> Float[Array, ""]:
     return jnp.log(floor + jax.nn.softplus(raw))
 
 
+def log_bernoulli(x: Float[Array, "..."], log_odds: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Logarithm of p^x (1 - p)^(1 - x), with x first clipped to 0..1."""
+    return jnp.clip(x, 0.0, 1.0) * log_odds - jax.nn.softplus(log_odds)
+
+
+def log_continuous_bernoulli(x: Float[Array, "..."], log_odds: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Logarithm of the continuous Bernoulli's density at x, first clipped to 0..1.
+
+    In the log-odds e of its parameter the density is exp(e x) over its integral from 0 to 1, (exp(e) - 1) / e, and
+    lambda = 1/2, where the published form divides zero by zero, is e = 0. The integral is exp(e / 2) sinh(u) / u with
+    u = e / 2.
+    """
+    return (jnp.clip(x, 0.0, 1.0) - 0.5) * log_odds - _log_sinhc(0.5 * log_odds)
+
+
+def mean_continuous_bernoulli(log_odds: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Mean of the continuous Bernoulli: 1/2 + (coth u - 1/u) / 2, u half the log-odds."""
+    u = 0.5 * log_odds
+    small = jnp.abs(u) < _SERIES_BELOW
+    far = jnp.where(small, 1.0, u)
+    near = jnp.where(small, u, 0.0)
+    v = near * near
+    series = near * (1 / 3 - v * (1 / 45 - v * (2 / 945 - v * (1 / 4725 - v * (2 / 93555)))))
+    return 0.5 + 0.5 * jnp.where(small, series, 1 / jnp.tanh(far) - 1 / far)
+
+
+_SERIES_BELOW = 0.7  # where the series' next term is below float32's precision
+
+
+def _log_sinhc(u: Float[Array, "..."]) -> Float[Array, "..."]:
+    """log(sinh(u) / u), by its series near 0; no branch sees arguments at which it or its gradient is not finite."""
+    small = jnp.abs(u) < _SERIES_BELOW
+    near = jnp.where(small, u, 0.0) ** 2
+    series = near * (1 / 6 - near * (1 / 180 - near * (1 / 2835 - near * (1 / 37800 - near / 467775))))
+    far = jnp.where(small, 1.0, jnp.abs(u))
+    return jnp.where(small, series, far - jnp.log(2 * far) + jnp.log1p(-jnp.exp(-2 * far)))
+
+
 def build(config: Likelihood) -> LikelihoodFns:
     """The likelihood that `config` asks for."""
     if isinstance(config, UnitGaussian):
-        return LikelihoodFns(dict, lambda params, x, mean: log_unit_gaussian(x, mean))
+        return LikelihoodFns(dict, lambda params, x, mean: log_unit_gaussian(x, mean), lambda mean: mean)
+    if isinstance(config, FixedGaussian):
+        log_sd = jnp.asarray(math.log(config.sd), jnp.float32)
+        return LikelihoodFns(dict, lambda params, x, mean: log_gaussian(x, mean, log_sd), lambda mean: mean)
+    if isinstance(config, Bernoulli):
+        return LikelihoodFns(dict, lambda params, x, drawn: log_bernoulli(x, drawn), jax.nn.sigmoid)
+    if isinstance(config, ContinuousBernoulli):
+        log_prob = log_continuous_bernoulli
+        return LikelihoodFns(dict, lambda params, x, drawn: log_prob(x, drawn), mean_continuous_bernoulli)
     raw = math.log(math.expm1(config.initial - config.floor))
     return LikelihoodFns(
         lambda: {"raw_sd": jnp.asarray(raw, jnp.float32)},
         lambda params, x, mean: log_gaussian(x, mean, learned_log_sd(params["raw_sd"], config.floor)),
+        lambda mean: mean,
     )

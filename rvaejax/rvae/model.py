@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import functools
-import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer, PyTree, Shaped
 
-from rvaejax.io.files import write_text
-from rvaejax.io.metrics import read_metrics
 from rvaejax.progress import progress
 from rvaejax.rvae import elbo
 from rvaejax.rvae.calibration import angle_misfit
-from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.config import ConvEncoder, RVAEConfig
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.inference import content_facts, decode, encode
 from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled
-from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.rvae.record import SeedScore, TrainedRVAE
+from rvaejax.rvae.reporting import metrics_row, reporter
+from rvaejax.rvae.seeds import Evaluate, best_member, check_seeds, evaluation, side_by_side, stack
 from rvaejax.rvae.storage import load_model, save_model
+from rvaejax.training.config import TrainingConfig
 from rvaejax.training.loop import Report, fit
 from rvaejax.training.state import BatchFn, LossFn, random_rows
 from rvaejax.types import SubImages
 
 __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split_rows", "train"]
+
+log = logging.getLogger(__name__)
 
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
@@ -49,6 +53,7 @@ def train(
     preset: str = "default",
     config: RVAEConfig | None = None,
     seed: int = 0,
+    seeds: int = 1,
     steps: int | None = None,
     max_seconds: float | None = None,
     started: float | None = None,
@@ -60,11 +65,16 @@ def train(
 ) -> TrainedRVAE:
     """Trains an rVAE; looks at the images only, never at labels, frames or positions.
 
+    Where `config.training.patience` is set, the training ends when as many evaluations have passed without a better
+    held-out ELBO, and the weights of the best one are kept (of several seeds: of the moment when the best was best).
+
     Args:
         subimages: windows to learn from; a share of `config.training.holdout` is held out for testing.
         preset: name of a preset; `config`, where given, is used instead.
         config: a whole configuration.
         seed: of the weights, the split and the training.
+        seeds: trainings side by side, on the same split, from this seed and those that follow it; the one with the
+            highest held-out ELBO is kept, and its `seeds` tell how far the others agree with it.
         steps: optimiser steps, instead of the configuration's.
         max_seconds: time budget; the schedule is shortened to end within it.
         started: `time.monotonic()` from which the budget counts; default: now.
@@ -75,7 +85,7 @@ def train(
         should_stop: looked at between the pieces; the number of a signal, or 0.
 
     Raises:
-        ConfigError: there is no such preset.
+        ConfigError: there is no such preset, or nothing is held out to tell the best seed or step by.
         ImageError: the sub-images cannot be trained on.
         Interrupted: `should_stop` said so.
     """
@@ -86,29 +96,41 @@ def train(
     check_training_set(subimages)
     images, scaling = compact(subimages.images), intensity_range(subimages.images)
     rows, held = split_rows(len(images), config.training.holdout, seed)
-    model, loss_fn, batch_fn = _functions(config, images.shape[1:])
-    for_init, for_training, for_test = jax.random.split(jax.random.key(seed), 3)
+    check_seeds(config, seeds, len(held))
+    if len(rows) < config.training.batch_size:
+        log.info(
+            "%d sub-images to train on (%d more are held out) are fewer than a batch of %d: batches repeat them",
+            len(rows),
+            len(held),
+            config.training.batch_size,
+        )
+    start = _start(config, images[held[:_SAMPLE]], scaling, seed, seeds)
     with progress(total=config.training.steps, desc="training", unit="steps") as bar:
         result = fit(
-            loss_fn,
-            jax.jit(lambda key: model.init(key=key))(for_init),
+            start.loss,
+            start.params,
             {"images": images[rows], "scaling": np.asarray(scaling, np.float32)},
-            config.training,
-            key=for_training,
-            batch_fn=batch_fn,
-            evaluate=_evaluation(model, images[held[:_SAMPLE]], scaling, for_test) if len(held) else None,
+            _for_this_machine(config),
+            key=start.key,
+            batch_fn=start.batch,
+            evaluate=start.evaluate,
+            score=None if config.training.patience is None else _elbo,
             checkpoint_dir=checkpoint_dir,
             resume=resume,
             deadline=None if max_seconds is None else began + max_seconds - min(_RESERVE_SECONDS, 0.1 * max_seconds),
-            report=_reporter(bar, metrics_path, resume, report),
+            report=reporter(bar, metrics_path, resume, report),
             should_stop=should_stop,
         )
+    params = result.state.kept if result.best is None else result.best.params
+    scores: tuple[SeedScore, ...] = ()
+    if start.evaluate is not None and seeds > 1:
+        params, scores = best_member(config, params, start.evaluate, images[held[:_SAMPLE]], scaling, seed, seeds)
     judged = held if len(held) else rows
-    misfit = angle_misfit(config, result.state.params, images[judged[:_JUDGED]], scaling)
-    order, sign, content_kl = content_facts(config, result.state.params, images[rows[:_SAMPLE]], scaling)
+    misfit = angle_misfit(config, params, images[judged[:_JUDGED]], scaling)
+    order, sign, content_kl = content_facts(config, params, images[rows[:_SAMPLE]], scaling)
     return TrainedRVAE(
         config=config,
-        params=result.state.params,
+        params=params,
         image_shape=images.shape[1:],
         scaling=scaling,
         order=order,
@@ -116,12 +138,58 @@ def train(
         content_kl=content_kl,
         pixel_size_nm=subimages.pixel_size_nm,
         channels=tuple(subimages.channels),
-        history=tuple(_row(r) for r in result.history),
+        history=tuple(metrics_row(r) for r in result.history),
         steps=int(result.state.step),
         cut=result.cut,
         seed=seed,
         angle_sd_factor=misfit.factor,
+        best_step=None if result.best is None else result.best.step,
+        seeds=scores,
     )
+
+
+class _Start(NamedTuple):
+    """What the loop begins with: for one seed, or for several side by side."""
+
+    params: PyTree
+    key: jax.Array
+    loss: LossFn
+    batch: BatchFn
+    evaluate: Evaluate | None
+
+
+def _start(
+    config: RVAEConfig,
+    held_out: Shaped[np.ndarray, "n h w c"],
+    scaling: tuple[float, float],
+    seed: int,
+    seeds: int,
+) -> _Start:
+    model, loss_fn, batch_fn = _functions(config, held_out.shape[1:])
+    init, params, keys = jax.jit(lambda key: model.init(key=key)), [], []
+    evaluate = None
+    for number in range(seed, seed + seeds):
+        for_init, for_training, for_test = jax.random.split(jax.random.key(number), 3)
+        params.append(init(for_init))
+        keys.append(for_training)
+        if number == seed and len(held_out):
+            evaluate = _evaluation(model, held_out, scaling, for_test)
+    if seeds == 1:
+        return _Start(params[0], keys[0], loss_fn, batch_fn, evaluate)
+    loss_fn, batch_fn = side_by_side(loss_fn, batch_fn, config, seeds)
+    all_evaluated = None if evaluate is None else evaluation(evaluate, seed, seeds)
+    return _Start(stack(params), jnp.stack(keys), loss_fn, batch_fn, all_evaluated)
+
+
+def _elbo(metrics: dict[str, float]) -> float:
+    return metrics["elbo"]
+
+
+def _for_this_machine(config: RVAEConfig) -> TrainingConfig:
+    """Convolutions inside a scan are many times slower on CPUs: there, the steps are compiled calls."""
+    if isinstance(config.encoder, ConvEncoder) and jax.default_backend() == "cpu":
+        return replace(config.training, scan=False)
+    return config.training
 
 
 @functools.lru_cache(maxsize=8)
@@ -136,10 +204,6 @@ def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RV
         return model.loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key)
 
     return model, loss_fn, batch_fn
-
-
-def _row(report: Report) -> dict[str, float]:
-    return {"step": report.step, "seconds": round(report.seconds, 3), **report.metrics}
 
 
 def _evaluation(
@@ -160,29 +224,3 @@ def _evaluation(
         return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t._asdict().items()}}
 
     return lambda params: {name: float(value) for name, value in terms(params, device_images).items()}
-
-
-def _reporter(
-    bar, path: Path | None, resume: bool, report: Callable[[Report], None] | None
-) -> Callable[[Report], None]:
-    """Moves the bar, appends to the metrics' file, and passes the report on."""
-    state: dict[str, int] = {"calls": 0}
-
-    def tell(r: Report) -> None:
-        bar.total = r.horizon
-        bar.update(r.step - bar.n)
-        if path is not None:
-            if not state["calls"]:
-                _keep_before(path, r.step if resume else 0)
-            with path.open("a") as file:
-                file.write(json.dumps(_row(r)) + "\n")
-        state["calls"] += 1
-        if report is not None:
-            report(r)
-
-    return tell
-
-
-def _keep_before(path: Path, step: int) -> None:
-    """Drops rows from `step` on: a resumed training writes them again."""
-    write_text(path, "".join(json.dumps(row) + "\n" for row in read_metrics(path) if row["step"] < step))

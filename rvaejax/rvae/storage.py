@@ -15,8 +15,7 @@ from rvaejax.io.files import write_text
 from rvaejax.io.metrics import read_metrics
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
-from rvaejax.rvae.record import TrainedRVAE
-from rvaejax.training import checkpoints
+from rvaejax.rvae.record import SeedScore, TrainedRVAE
 
 _FACTS = ("image_shape", "scaling", "order", "sign", "content_kl", "pixel_size_nm", "channels", "steps", "cut", "seed")
 _LATER = {"angle_sd_factor": 1.0}  # facts that runs of earlier versions do not hold
@@ -28,6 +27,8 @@ def save_model(model: TrainedRVAE, run_dir: Path) -> None:
 
     Other sections of an existing `config.yaml` are kept. The history goes to `metrics.jsonl` unless that exists.
     """
+    from rvaejax.training import checkpoints  # Orbax is slow to import: only where weights are saved or read
+
     run_dir = Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     checkpoints.save(run_dir / "checkpoints", checkpoints.FINAL, model.params)
@@ -35,7 +36,9 @@ def save_model(model: TrainedRVAE, run_dir: Path) -> None:
     sections: dict[str, Any] = (yaml.safe_load(path.read_text()) if path.exists() else None) or {}
     facts = {name: getattr(model, name) for name in (*_FACTS, *_LATER)}
     sections["rvae"] = to_dict(model.config)
-    sections["model"] = {name: list(v) if isinstance(v, tuple) else v for name, v in facts.items()}
+    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in facts.items()}
+    seeds = [score._asdict() for score in model.seeds]
+    sections["model"] = {**plain, "best_step": model.best_step, "seeds": seeds}
     write_text(path, yaml.safe_dump(sections, sort_keys=False))
     if not (run_dir / "metrics.jsonl").exists():
         write_text(run_dir / "metrics.jsonl", "".join(json.dumps(dict(row)) + "\n" for row in model.history))
@@ -48,6 +51,8 @@ def load_model(run_dir: Path) -> TrainedRVAE:
         MissingFileError: the folder holds no trained rVAE.
         FormatError: its files do not belong together.
     """
+    from rvaejax.training import checkpoints
+
     run_dir = Path(run_dir)
     path = run_dir / "config.yaml"
     if not path.is_file():
@@ -57,6 +62,8 @@ def load_model(run_dir: Path) -> TrainedRVAE:
         found, written = sections["model"], sections["rvae"]
         facts: dict[str, Any] = {name: tuple(found[name]) if name in _TUPLES else found[name] for name in _FACTS}
         facts |= {name: found.get(name, default) for name, default in _LATER.items()}
+        facts["best_step"] = found.get("best_step")
+        facts["seeds"] = tuple(SeedScore(**score) for score in found.get("seeds", ()))
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: holds no trained rVAE; was the training stopped before its end?") from error
     config = from_dict(RVAEConfig, written)

@@ -107,7 +107,7 @@ def fit(
     data: PyTree,
     config: TrainingConfig,
     *,
-    key: Key[Array, ""],
+    key: Key[Array, "*m"],
     batch_fn: BatchFn | None = None,
     evaluate: Callable[[PyTree], dict[str, float]] | None = None,
     score: Callable[[dict[str, float]], float] | None = None,
@@ -128,7 +128,8 @@ def fit(
         params: initial parameters.
         data: pytree of arrays, put on the device once.
         config: steps, batch size, learning rate and so on.
-        key: source of all randomness, folded with each step's number.
+        key: source of all randomness, folded with each step's number; or one for each member of a loss of several,
+            which is then given as many keys, and so is `batch_fn`.
         batch_fn: `(data, *, key, step) -> batch`, compiled into the step; default: random rows of `data`.
         evaluate: `params -> held-out metrics`, of the averaged parameters where the config asks for an average.
         score: held-out metrics to a number; the parameters for which it is highest are kept, those at the start
@@ -198,7 +199,8 @@ def _evaluation(
 
 def _first_state(params: PyTree, config: TrainingConfig, folder: Path | None) -> TrainState:
     """A new state, or the last one saved in `folder`; its arrays are its own, because pieces consume them."""
-    state = init_state(jax.tree.map(jnp.array, params), config)
+    # One program instead of one for each array and shape: each takes a while to compile or to load.
+    state = jax.jit(lambda given: init_state(jax.tree.map(jnp.copy, given), config))(params)
     if folder is None:
         return state
     from rvaejax.training import checkpoints

@@ -104,8 +104,10 @@ def _update(loss_fn: LossFn, config: TrainingConfig) -> Callable[..., tuple[Trai
     return update
 
 
-def _keys(key: Key[Array, ""], step: Integer[Array, ""] | int) -> tuple[Key[Array, ""], Key[Array, ""]]:
-    """A step's keys, for its batch and for its loss."""
+def _keys(key: Key[Array, "*m"], step: Integer[Array, ""] | int) -> tuple[Key[Array, "*m"], Key[Array, "*m"]]:
+    """A step's keys, for its batch and for its loss; of each member where there is a key for each."""
+    if key.ndim:
+        return jax.vmap(_keys, in_axes=(0, None))(key, step)
     for_batch, for_loss = jax.random.split(jax.random.fold_in(key, step))
     return for_batch, for_loss
 
@@ -121,6 +123,7 @@ def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Ca
         return _one_by_one(loss_fn, batch_fn, config)
     update = _update(loss_fn, config)
 
+    @functools.partial(jax.jit, inline=True)  # traced once for its shapes and for itself
     def step(state: TrainState, data: PyTree, key: Key[Array, ""]) -> tuple[TrainState, dict[str, Scalar]]:
         for_batch, for_loss = _keys(key, state.step)
         return update(state, batch_fn(data, key=for_batch, step=state.step), for_loss)

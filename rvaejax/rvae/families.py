@@ -1,0 +1,108 @@
+"""Members of two families of the rVAE's options: likelihoods, and schedules of the divergences. Imports no JAX."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rvaejax.nets.config import check
+
+
+@dataclass(frozen=True)
+class UnitGaussian:
+    """Half the squared error, summed over pixels: a Gaussian of unit variance without its constant (the paper's)."""
+
+
+@dataclass(frozen=True)
+class FixedGaussian:
+    """A Gaussian of a standard deviation that is known.
+
+    Attributes:
+        sd: standard deviation of a pixel [intensities scaled to 0..1].
+    """
+
+    sd: float = 0.1
+
+    def __post_init__(self) -> None:
+        check(self.sd > 0, "sd", self.sd, "positive")
+
+
+@dataclass(frozen=True)
+class LearnedGaussian:
+    """A Gaussian whose standard deviation, one for all pixels, is learned (Rybkin et al. 2021, arXiv:2006.13202).
+
+    Attributes:
+        initial: standard deviation at the start [intensities scaled to 0..1].
+        floor: lowest standard deviation; keeps images without noise from being fitted to the last digit.
+    """
+
+    initial: float = 0.2
+    floor: float = 0.03
+
+    def __post_init__(self) -> None:
+        check(self.floor > 0, "floor", self.floor, "positive")
+        check(self.initial > self.floor, "initial", self.initial, "above the floor")
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Pixels that are 0 or 1, or probabilities; scaled intensities beyond 0..1 count as 0 or 1."""
+
+
+@dataclass(frozen=True)
+class ContinuousBernoulli:
+    """A density on [0, 1] (Loaiza-Ganem and Cunningham 2019, arXiv:1907.06845): the Bernoulli's form, normalised.
+
+    Scaled intensities beyond 0..1 count as 0 or 1.
+    """
+
+
+@dataclass(frozen=True)
+class ConstantWeights:
+    """The divergences count by their weights from the first step to the last."""
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """All divergences' weights rise together, in a straight line (Sonderby et al. 2016, arXiv:1602.02282).
+
+    Attributes:
+        initial: factor of the weights at the first step.
+        steps: steps until it is 1.
+    """
+
+    initial: float = 0.0
+    steps: int = 500
+
+    def __post_init__(self) -> None:
+        check(0 <= self.initial <= 1, "initial", self.initial, "between 0 and 1")
+        check(self.steps > 0, "steps", self.steps, "positive")
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The content is held to a capacity that rises in a straight line (Burgess et al. 2018, arXiv:1804.03599).
+
+    The content's divergence, averaged over the batch, costs weight x |divergence - capacity|, in the place of
+    `content_weight` x divergence; angle and shift keep their weights.
+
+    Attributes:
+        initial: capacity at the first step [nat].
+        final: capacity from `steps` on [nat].
+        steps: steps of its rise.
+        weight: cost of each nat above or below.
+    """
+
+    initial: float = 0.0
+    final: float = 5.0
+    steps: int = 2000
+    weight: float = 20.0
+
+    def __post_init__(self) -> None:
+        check(self.initial >= 0, "initial", self.initial, "at least 0")
+        check(self.final >= 0, "final", self.final, "at least 0")
+        check(self.steps > 0, "steps", self.steps, "positive")
+        check(self.weight > 0, "weight", self.weight, "positive")
+
+
+Likelihood = UnitGaussian | FixedGaussian | LearnedGaussian | Bernoulli | ContinuousBernoulli
+Divergences = ConstantWeights | WarmUp | Capacity

@@ -1,0 +1,38 @@
+"""How the ELBO's terms are weighted in the course of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Integer
+
+from rvaejax.rvae.config import Capacity, Divergences, RVAEConfig, WarmUp
+
+Step = Integer[Array, ""] | int
+ContentCost = Callable[[Float[Array, ""]], Float[Array, ""]]
+
+
+def temperature(config: RVAEConfig, step: Step) -> Float[Array, ""]:
+    """Divisor of the log-likelihood: falls to 1 by equal factors (deterministic annealing, Ueda and Nakano 1998)."""
+    left = jnp.clip(1 - step / max(1, config.anneal_steps), 0.0, 1.0)
+    return config.temperature**left
+
+
+def rise(initial: float, final: float, steps: int, step: Step) -> Float[Array, ""]:
+    """From `initial` at step 0 to `final` at step `steps` in a straight line, and constant from there."""
+    return initial + (final - initial) * jnp.clip(step / steps, 0.0, 1.0)
+
+
+def weight_factor(schedule: Divergences, step: Step) -> Float[Array, ""] | float:
+    """Factor of the divergences' weights."""
+    return rise(schedule.initial, 1.0, schedule.steps, step) if isinstance(schedule, WarmUp) else 1.0
+
+
+def content_cost(config: RVAEConfig, step: Step) -> ContentCost:
+    """What the content's divergence, averaged over the batch, costs."""
+    schedule = config.divergences
+    if not isinstance(schedule, Capacity):
+        return lambda divergence: config.content_weight * divergence
+    allowed = rise(schedule.initial, schedule.final, schedule.steps, step)
+    return lambda divergence: schedule.weight * jnp.abs(divergence - allowed)
