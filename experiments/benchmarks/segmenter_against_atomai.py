@@ -168,8 +168,8 @@ def frames_per_second(frames: np.ndarray) -> dict[str, float]:
     movies_ = [Movie(frame[None], TRAIN_PX_NM, "option", name="speed") for frame in frames]
     whole = load_segmenter()
     for name, refine in (("maps", None), ("maps and positions", False), ("maps and refined positions", True)):
-        for repeat, movie in enumerate([movies_[0], *movies_]):
-            if repeat == 1:
+        for repeat, movie in enumerate([*movies_, *movies_]):  # once to compile for each number of atoms
+            if repeat == len(movies_):
                 begun = time.monotonic()
             maps = segment(movie, segmenter=whole)
             if refine is not None:
