@@ -7,7 +7,7 @@ from 16 pm. The weights that ship with the package stand beside. Scores by `rvae
 by any script that takes TRUTH.csv and ATOMS.csv and prints them as JSON.
 
 Command:    python experiments/benchmarks/segmenter_against_atomai.py --peer-python PYTHON --seconds 300
-PYTHON is that of an environment with torch==2.13.0, atomai==0.8.1 and six.
+PYTHON is that of an environment with torch, atomai==0.8.1 and six; the versions stand in the result.
 Result:     experiments/benchmarks/results/segmenter_against_atomai.json, and the figure beside it.
 """
 

@@ -53,7 +53,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
             top.set_xscale("log")
             bottom.set_xscale("log")
         bottom.legend()
-    axes[0, 0].legend()
+    axes[1, 2].legend(*axes[0, 0].get_legend_handles_labels(), loc="center")
     for who, colour in (("ours", "C2"), ("atomai", "C3")):
         seconds, f1 = zip(*result[who]["seconds and held-out F1"], strict=True)
         axes[0, 2].plot(seconds, f1, "o-", color=colour, label={"ours": "rvaejax"}.get(who, "AtomAI 0.8.1"))

@@ -21,7 +21,7 @@ from rvaejax.types import Atoms
 
 TRAIN_PX_NM = 0.016
 FIELD_NM, PAD_NM, FINE_NM = 3.2, 0.6, 0.008
-MANY = 50.0  # by which the dose is raised where an atom's image is taken from
+BRIGHT = 2000.0  # counts per peak of the frames that an atom's image is taken from
 MICROSCOPES = (  # voltage [kV], convergence [mrad], inner [mrad], defocus [nm], source [nm], thermal motion [nm]
     (60.0, 34.0, 70.0, 0.0, 0.025, 0.006),
     (100.0, 30.0, 80.0, 1.0, 0.03, 0.005),
@@ -129,8 +129,8 @@ def shoot(group: list[Scene], counts: float, px_nm: float, seed: int = 0) -> Sho
 def cramer_rao_pm(shot: Shot, border_px: float = 8.0) -> float:
     """Bound on the radial error [pm, root mean square] of an unbiased estimator that knows an atom's image exactly.
 
-    All positions and heights are unknown; the noise is Poisson's. The atom's image is fitted to the frame at a dose
-    `MANY` times as high, from the true positions.
+    All positions and heights are unknown; the noise is Poisson's. The atom's image is fitted to the frame at
+    `BRIGHT` counts per C peak pixel, from the true positions.
     """
     bounds, rng = [], np.random.default_rng(0)
     h, w = shot.clean.shape[1:]
@@ -138,9 +138,10 @@ def cramer_rao_pm(shot: Shot, border_px: float = 8.0) -> float:
         rows = shot.truth.frame == t
         xy = np.column_stack([shot.truth.x, shot.truth.y])[rows]
         species = (shot.truth.species[rows] == "Si").astype(int)
-        bright = rng.poisson(MANY * clean).astype(np.float32)
+        raised = BRIGHT / float(np.quantile(clean, 0.98))
+        bright = rng.poisson(raised * clean).astype(np.float32)
         fit = refine_positions(bright, xy, species, np.full(len(xy), 0.02), shot.truth.pixel_size_nm)
-        design = _design(fit.profile, xy, species, fit.height / MANY, (h, w)).reshape(3 * len(xy), -1)
+        design = _design(fit.profile, xy, species, fit.height / raised, (h, w)).reshape(3 * len(xy), -1)
         fisher = (design / np.maximum(clean.reshape(-1), 1e-3)) @ design.T
         bound = np.diag(np.linalg.inv(fisher + 1e-9 * np.eye(len(fisher)))).reshape(3, -1)
         inside = ((xy >= border_px) & (xy <= np.array([w, h]) - 1 - border_px)).all(1)
