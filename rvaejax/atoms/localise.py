@@ -21,6 +21,7 @@ from scipy.special import expit, logit
 
 from rvaejax.atoms.config import LocalisationConfig
 from rvaejax.atoms.elastic import smoothed, windows
+from rvaejax.atoms.patches import view
 from rvaejax.atoms.refine import refine_positions
 from rvaejax.errors import NoAtomsError
 from rvaejax.progress import progress
@@ -43,12 +44,6 @@ def peaks(density: Float[np.ndarray, "h w"], separation: float, least: float) ->
     xy = np.column_stack([x, y])
     pairs = cKDTree(xy).query_pairs(reach, output_type="ndarray") if len(xy) else np.zeros((0, 2), int)
     return np.delete(xy, np.unique(pairs[:, 1]), axis=0)  # of equal neighbours the first stays
-
-
-def _patches(density: Float[np.ndarray, "h w"], xy: Int[np.ndarray, "n 2"], reach: int) -> Float[np.ndarray, "n k k"]:
-    padded = np.pad(density, reach)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1))
-    return windows[xy[:, 1], xy[:, 0]]
 
 
 def _gaussian(centre: Float[np.ndarray, "n 2"], sigma: float, reach: int) -> Float[np.ndarray, "n k k"]:
@@ -143,7 +138,7 @@ def localise_frame(
     smooth = ndimage.gaussian_filter(density, config.smoothing_nm / pixel_size_nm)
     xy = peaks(smooth, config.separation_nm / pixel_size_nm, 0.3 * config.threshold)
     reach = int(np.ceil(2.5 * blob))
-    patches = _patches(density, xy, reach)
+    patches = view(density, reach)[xy[:, 1], xy[:, 0]]
     offset, variance = weighted_centroids(patches, blob)
     merged, pairs = split_merged(patches, blob, config.merged_mass)
     xy, patches, variance = (
@@ -152,7 +147,9 @@ def localise_frame(
     offset = np.concatenate([np.delete(offset, merged, 0), pairs.reshape(-1, 2)])
     label = _gaussian(offset, blob, reach)
     norm = (label**2).sum((1, 2))
-    per_species = np.stack([(_patches(maps[..., c], xy, reach) * label).sum((1, 2)) for c in range(maps.shape[-1])], 1)
+    per_species = np.stack(
+        [(view(maps[..., c], reach)[xy[:, 1], xy[:, 0]] * label).sum((1, 2)) for c in range(maps.shape[-1])], 1
+    )
     score = probability(per_species.sum(1) / norm, config)
     excess = np.maximum(variance - blob**2 - (config.blur_nm / pixel_size_nm) ** 2, 0)
     sd = np.sqrt(config.spread_gain**2 * excess + (config.floor_nm / pixel_size_nm) ** 2)

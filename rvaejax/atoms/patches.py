@@ -34,10 +34,9 @@ def on_device(values: np.ndarray, rows: int) -> Array:
 
 def heights(image: Float[np.ndarray, "h w"], xy: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
     """Heights read off the frame at the nearest pixels."""
-    h, w = image.shape
-    at = np.clip(np.round(xy).astype(int), 0, [w - 1, h - 1])
+    x, y = middles(image.shape, xy).T
     floor = 1e-3 * max(float(np.ptp(image)), 1e-12)
-    return np.maximum(image[at[:, 1], at[:, 0]] - np.percentile(image, 5), floor)
+    return np.maximum(image[y, x] - np.percentile(image, 5), floor)
 
 
 def neighbours(xy: Float[np.ndarray, "n 2"], count: int, reach: float) -> tuple[np.ndarray, np.ndarray]:
@@ -54,12 +53,12 @@ def _reach(pixel_size_nm: float) -> int:
     return int(np.ceil(REACH_NM / pixel_size_nm))
 
 
-def _middles(shape: tuple[int, ...], xy: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "n 2"]:
+def middles(shape: tuple[int, ...], xy: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "n 2"]:
     """The pixel (x, y) in the middle of each atom's patch."""
     return np.clip(np.round(xy).astype(int), 0, [shape[1] - 1, shape[0] - 1])
 
 
-def _view(image: Float[np.ndarray, "h w"], reach: int) -> Float[np.ndarray, "h w k k"]:
+def view(image: Float[np.ndarray, "h w"], reach: int) -> Float[np.ndarray, "h w k k"]:
     """The patch around every pixel, zeros beyond the border, without a copy."""
     return np.lib.stride_tricks.sliding_window_view(np.pad(image, reach), (2 * reach + 1, 2 * reach + 1))
 
@@ -81,16 +80,16 @@ def recut(
         pixel_size_nm: the frame's pixel [nm].
     """
     reach = _reach(pixel_size_nm)
-    view = _view(image - smooth, reach)
+    flat = view(image - smooth, reach)
     steep = ndimage.maximum_filter(np.hypot(*np.gradient(smooth)), 2 * (reach // 2) + 1)
-    middles = np.split(_middles(image.shape, xy), range(CHUNK, len(xy), CHUNK))
+    parts = np.split(middles(image.shape, xy), range(CHUNK, len(xy), CHUNK))
     return [
         chunk._replace(
-            values=jnp.asarray(padded(view[part[:, 1], part[:, 0]], CHUNK)),
+            values=jnp.asarray(padded(flat[part[:, 1], part[:, 0]], CHUNK)),
             taken=on_device(smooth[part[:, 1], part[:, 0]], CHUNK),
             slope=on_device(SLOPE_SHARE * reach * steep[part[:, 1], part[:, 0]], CHUNK),
         )
-        for chunk, part in zip(chunks, middles, strict=True)
+        for chunk, part in zip(chunks, parts, strict=True)
     ]
 
 
@@ -104,8 +103,8 @@ def cut_patches(
     reach = _reach(pixel_size_nm)
     grid = np.arange(-reach, reach + 1)
     disc = np.hypot(grid[:, None], grid[None, :]) <= REACH_NM / pixel_size_nm + 0.5
-    origin = _middles(image.shape, xy)
-    frame, exists = (_view(values, reach) for values in (image, np.ones(image.shape, np.float32)))
+    origin = middles(image.shape, xy)
+    frame, exists = (view(values, reach) for values in (image, np.ones(image.shape, np.float32)))
     near, real = neighbours(xy, NEIGHBOURS, NEIGHBOUR_NM / pixel_size_nm)
     chunks = []
     for first in range(0, padded_rows(len(xy)), CHUNK):

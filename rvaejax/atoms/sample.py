@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
 
-from rvaejax.atoms.patches import CHUNK, REACH_NM
+from rvaejax.atoms.patches import CHUNK, REACH_NM, middles
 from rvaejax.structure.bonds import bonds, coordination
 
 BORDER_NM = 0.3  # atoms nearer to the border do not tell: into their patches shine atoms that nobody sees
@@ -41,9 +41,9 @@ def usable(
         inner = border > 0.5 * BORDER_NM
     if inner.sum() < FEWEST:
         return np.full(len(xy), True)
-    at = np.clip(np.round(xy).astype(int), 0, [w - 1, h - 1])
+    x, y = middles(image.shape, xy).T
     side = 2 * int(REACH_NM / pixel_size_nm) + 1
-    around = ndimage.uniform_filter(image, side, mode="nearest")[at[:, 1], at[:, 0]]
+    around = ndimage.uniform_filter(image, side, mode="nearest")[y, x]
     common = around[species == 0] if (species == 0).any() else around
     middle = np.median(common)
     spread = 1.4826 * np.median(np.abs(common - middle)) + 1e-12
