@@ -100,6 +100,29 @@ def distance_to(atoms: Atoms, targets: Bool[np.ndarray, " n"]) -> Float[np.ndarr
     return out
 
 
+def bonded_mean(
+    values: Float[np.ndarray, " n"], pairs: Int[np.ndarray, "b 2"], rounds: int = 1
+) -> Float[np.ndarray, " n"]:
+    """Each atom's value averaged half and half with the mean of its bonded neighbours, `rounds` times.
+
+    What is NaN is left out of the means, and takes that of its neighbours.
+
+    Args:
+        values: of each atom.
+        pairs: bonds.
+        rounds: how often; two reach about 0.3 nm, as the local order of `crystallinity` does.
+    """
+    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
+    out, n = np.array(values, float), len(values)
+    for _ in range(rounds):
+        known = np.isfinite(out)
+        number = np.bincount(i[known[j]], minlength=n)
+        total = np.bincount(i[known[j]], out[j[known[j]]], minlength=n)
+        mean = np.where(number > 0, total / np.maximum(number, 1), out)
+        out = np.where(known, (out + mean) / 2, mean)
+    return out
+
+
 def ring_counts(found_pairs: Int[np.ndarray, "b 2"], atoms: Atoms, largest: int = 12) -> Int[np.ndarray, "t sizes"]:
     """Rings of each size in each frame that has atoms: column k counts those of k atoms.
 
