@@ -15,7 +15,8 @@ from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
 from rvaejax.rvae import latents, likelihoods, schedules
 from rvaejax.rvae.config import RVAEConfig
-from rvaejax.rvae.coordinates import grid, to_content
+from rvaejax.rvae.coordinates import content_frame, grid, to_content
+from rvaejax.rvae.pieces import piece_size, sum_of
 from rvaejax.rvae.priors import kl_normal
 
 FEWEST_PIXELS = 128
@@ -39,7 +40,7 @@ class RVAE(NamedTuple):
         decode: `(params, points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of one
             example; shift [half windows].
         angle: the functions of the angle's posterior.
-        terms: `(params, images, *, key, pixels) -> ElboTerms` of each example.
+        terms: `(params, images, *, key, pixels) -> ElboTerms` of each example; to look at, not to differentiate.
         loss: `(params, images, step, *, key) -> (loss, metrics)`, the means over the batch.
     """
 
@@ -68,8 +69,23 @@ def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | i
     return elbo(weighted)
 
 
-def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
-    """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here."""
+class _Sample(NamedTuple):
+    """What the decoder draws an example at: m frames, with weights, and one content."""
+
+    frames: Float[Array, "... m 2 3"]
+    content: Float[Array, "... d"]
+    weight: Float[Array, "... m"]
+
+
+def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None = None) -> RVAE:
+    """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here.
+
+    Args:
+        config: the families and their options.
+        shape: of a window.
+        most_rows: pixels, over examples and draws, that the gradient takes through the decoder at a time; None for
+            the whole batch. It changes the order of a sum, nothing else (`rvae/pieces.py`).
+    """
     size, _, channels = shape
     encoder = encoders.build(config.encoder, shape, config.content_dim)
     decoder = decoders.build(config.decoder, size, channels, config.content_dim)
@@ -80,33 +96,34 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         a, b = jax.random.split(key)
         return {"encoder": encoder.init(key=a), "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
 
-    def draw(params, points, angle, shift, content):
-        return decoder.apply(params["decoder"], to_content(points, angle, shift), content)
-
     def decode(params, points, angle, shift, content):
-        return likelihood.mean(draw(params, points, angle, shift, content))
+        drawn = decoder.apply(params["decoder"], to_content(points, angle, shift), content)
+        return likelihood.mean(drawn)
 
-    def one(params, q: Encoded, x: Float[Array, "p c"], points: Float[Array, "p 2"], key) -> ElboTerms:
+    def sample(q: Encoded, key) -> _Sample:
         a, b, c = jax.random.split(key, 3)
         draws = family.draw(q.angle, key=a)
         shift = config.shift_scale * latents.draw_normal(q.shift, key=b)
-        content = latents.draw_normal(q.content, key=c)
-        drawn = jax.vmap(lambda angle: draw(params, points, angle, shift, content))(draws.angle)
-        log_likelihood = likelihood.log_prob(params["likelihood"], x[None], drawn).sum((1, 2))
-        return ElboTerms(
-            (draws.weight * log_likelihood).sum() * (size * size / len(points)),
-            family.kl(q.angle),
-            kl_normal(*q.shift).sum(),
-            kl_normal(*q.content).sum(),
-        )
+        frames = jax.vmap(content_frame, in_axes=(0, None))(draws.angle, shift)
+        return _Sample(frames, latents.draw_normal(q.content, key=c), draws.weight)
 
-    def terms(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None) -> ElboTerms:
+    def log_likelihood(params, examples: tuple[_Sample, Float[Array, "b p c"]], points) -> Float[Array, " b"]:
+        drawn_at, x = examples
+        drawn = decoder.apply_all(params["decoder"], points, drawn_at.frames, drawn_at.content)
+        each = likelihood.log_prob(params["likelihood"], x[:, None], drawn).sum((2, 3))
+        return (drawn_at.weight * each).sum(1) * (size * size / len(points))
+
+    def parts(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None):
+        """Mean log-likelihood, and all terms of each example; the log-likelihoods of these have no gradient."""
         q, points = encoder.apply(params["encoder"], images), grid(size)
         x = images.reshape(len(images), size * size, channels)
         if pixels is not None:
             x, points = x[:, pixels], points[pixels]
-        keys = jax.random.split(key, len(images))
-        return jax.vmap(one, in_axes=(None, 0, 0, None, 0))(params, q, x, points, keys)
+        drawn_at = jax.vmap(sample)(q, jax.random.split(key, len(images)))
+        count = piece_size(len(images), len(points) * drawn_at.weight.shape[1], most_rows)
+        total, each = sum_of(log_likelihood, count, params, (drawn_at, x), points)
+        kl_shift, kl_content = (kl_normal(*part).sum(-1) for part in (q.shift, q.content))
+        return total / len(images), ElboTerms(each, jax.vmap(family.kl)(q.angle), kl_shift, kl_content)
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
@@ -114,8 +131,11 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
         everything = count >= size * size
         pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
-        t = terms(params, images, key=for_terms, pixels=pixels)
-        means = ElboTerms(*(value.mean() for value in t))
+        log_likelihood_mean, t = parts(params, images, key=for_terms, pixels=pixels)
+        means = ElboTerms(log_likelihood_mean, *(value.mean() for value in t[1:]))
         return -objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict()}
+
+    def terms(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None) -> ElboTerms:
+        return parts(params, images, key=key, pixels=pixels)[1]
 
     return RVAE(init, lambda params, x: encoder.apply(params["encoder"], x), decode, family, terms, loss)

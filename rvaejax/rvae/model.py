@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
+_CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
 _JUDGED = 256  # rows that the angle's standard deviation is judged by
 
 
@@ -195,7 +196,8 @@ def _for_this_machine(config: RVAEConfig) -> TrainingConfig:
 @functools.lru_cache(maxsize=8)
 def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RVAE, LossFn, BatchFn]:
     """The rVAE and its loss and batches for the loop; the same objects each time, so that they compile once."""
-    model, draw_rows = elbo.build(config, shape), random_rows(config.training.batch_size)
+    most_rows = _CACHED_ROWS if jax.default_backend() == "cpu" else None
+    model, draw_rows = elbo.build(config, shape, most_rows), random_rows(config.training.batch_size)
 
     def batch_fn(data, *, key, step):
         return {**data, "images": draw_rows(data["images"], key=key, step=step), "step": step}
