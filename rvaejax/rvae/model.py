@@ -18,7 +18,7 @@ from jaxtyping import Integer, PyTree, Shaped
 from rvaejax.progress import progress
 from rvaejax.rvae import elbo
 from rvaejax.rvae.calibration import angle_misfit
-from rvaejax.rvae.config import ConvEncoder, RVAEConfig
+from rvaejax.rvae.config import ConvEncoder, RVAEConfig, SpatialDecoder
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.inference import content_facts, decode, encode
 from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
+_CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
 _JUDGED = 256  # rows that the angle's standard deviation is judged by
 
 
@@ -197,7 +198,10 @@ def _for_this_machine(config: RVAEConfig) -> TrainingConfig:
 @functools.lru_cache(maxsize=8)
 def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RVAE, LossFn, BatchFn]:
     """The rVAE and its loss and batches for the loop; the same objects each time, so that they compile once."""
-    model, draw_rows = elbo.build(config, shape), random_rows(config.training.batch_size)
+    # Measured for the spatial decoder only; the Fourier decoder takes the whole batch at once.
+    in_pieces = isinstance(config.decoder, SpatialDecoder) and jax.default_backend() == "cpu"
+    most_rows = _CACHED_ROWS if in_pieces else None
+    model, draw_rows = elbo.build(config, shape, most_rows), random_rows(config.training.batch_size)
 
     def batch_fn(data, *, key, step):
         return {**data, "images": draw_rows(data["images"], key=key, step=step), "step": step}
