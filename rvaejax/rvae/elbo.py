@@ -72,6 +72,15 @@ def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | i
     return elbo(weighted)
 
 
+def draw_pixels(config: RVAEConfig, size: int, *, key: Key[Array, ""]) -> Int[Array, " p"] | None:
+    """The pixels that a step's likelihood is estimated from; None for all of them.
+
+    The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
+    """
+    count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
+    return None if count >= size * size else jax.random.randint(key, (count,), 0, size * size)
+
+
 def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here."""
     size, _, channels = shape
@@ -131,10 +140,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
-        # The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
-        count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
-        everything = count >= size * size
-        pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
+        pixels = draw_pixels(config, size, key=for_pixels)
         t, variances = terms_and_variances(params, images, for_terms, pixels)
         means = ElboTerms(*(value.mean() for value in t))
         # root mean square over examples of the standard error of one's estimate [nat]
