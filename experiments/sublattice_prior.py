@@ -1,7 +1,7 @@
 """A prior of the angle with two modes, for the two sublattices of one grain of graphene.
 
-Claim: in one grain, bonds point along two directions half a turn apart. A mixture of two von Mises densities, learned,
-finds both and their spread, charges less for the angle than the uniform prior, and tells each site's sublattice.
+Claim: in one grain, bonds point along two directions half a turn apart (60 degrees modulo a site's 120). A mixture of
+two von Mises densities, learned, finds both and their spread, and charges less for the angle than the uniform prior.
 
 Command:    python experiments/sublattice_prior.py --out runs/sublattice_prior
 Wall time:  TIME
@@ -19,14 +19,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from prior_trials import angle_error, held_out, sites, trial
+from prior_trials import FOLD, angle_error, held_out, sites, trial
 
 from rvaejax.io.files import write_text
 from rvaejax.plotting.style import BLUE, ORANGE, new_figure, plain_axes, save_figure
 from rvaejax.rvae.config import UniformAngle, VonMisesMixtureAngle
 from rvaejax.rvae.priors.build import build_angle
 
-PRIORS = {"uniform": UniformAngle(), "two modes, learned": VonMisesMixtureAngle(concentration=4.0)}
+PRIORS = {
+    "uniform": UniformAngle(),
+    "two modes, learned": VonMisesMixtureAngle(means=(0.0, np.pi / FOLD), concentration=2.0, fold=FOLD),
+}
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,9 @@ def main(options: Options) -> None:
             degrees = np.linspace(-180, 180, 721)
             log_p = build_angle(prior).log_prob(jnp.radians(degrees), learned)
             axes.plot(degrees, np.exp(np.asarray(log_p)) * np.pi / 180, color=ORANGE, label="learned prior")
-            modes = ", ".join(f"{v:.1f}" for v in np.degrees(np.asarray(learned["mean"])))
-            spread = np.degrees(np.asarray(jax.nn.softplus(learned["raw"])) ** -0.5)
-            line += f", modes at {modes} deg with sd {', '.join(f'{v:.1f}' for v in spread)} deg"
+            modes = ", ".join(f"{v:.1f}" for v in np.degrees(np.asarray(learned["mean"])) % 120)
+            spread = np.degrees(np.asarray(jax.nn.softplus(learned["raw"])) ** -0.5) / FOLD
+            line += f", modes at {modes} deg (mod 120) with sd {', '.join(f'{v:.1f}' for v in spread)} deg"
             line += f", weights {', '.join(f'{v:.2f}' for v in np.asarray(jax.nn.softmax(learned['logits'])))}"
         axes.legend(frameon=False, fontsize=7)
         axes.set(xticks=[-180, -90, 0, 90, 180])

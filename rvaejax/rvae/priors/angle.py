@@ -89,7 +89,7 @@ def von_mises_mixture(prior: VonMisesMixtureAngle) -> PriorFns:
 
     def log_prob(angle, params):
         p = params if prior.learn else start
-        each = log_von_mises(angle, p["mean"], jax.nn.softplus(p["raw"]))
+        each = log_von_mises(angle, p["mean"], jax.nn.softplus(p["raw"]), prior.fold)
         return jax.nn.logsumexp(jax.nn.log_softmax(p["logits"]) + each)
 
     return PriorFns(log_prob, None, _starting(start, prior.learn))

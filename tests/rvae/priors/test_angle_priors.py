@@ -32,6 +32,7 @@ PRIORS = [
     VonMisesAngle(mean=3.0, concentration=2.0),
     VonMisesAngle(mean=0.4, concentration=6.0, fold=3, learn=True),
     VonMisesMixtureAngle(means=(0.2, 3.3), concentration=8.0, weights=(1.0, 3.0)),
+    VonMisesMixtureAngle(means=(0.0, math.pi / 3), concentration=3.0, fold=3),
     LearnedAngle(harmonics=5),
     LearnedAngle(harmonics=3, fold=6),
     HierarchicalAngle(median=0.2, spread=1.0),
