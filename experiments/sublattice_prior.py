@@ -24,6 +24,7 @@ from prior_trials import FOLD, angle_error, held_out, sites, trial
 from rvaejax.io.files import write_text
 from rvaejax.plotting.style import BLUE, ORANGE, new_figure, plain_axes, save_figure
 from rvaejax.rvae.config import UniformAngle, VonMisesMixtureAngle
+from rvaejax.rvae.priors.angle import concentration
 from rvaejax.rvae.priors.build import build_angle
 
 PRIORS = {
@@ -66,7 +67,7 @@ def main(options: Options) -> None:
             log_p = build_angle(prior).log_prob(jnp.radians(degrees), learned)
             axes.plot(degrees, np.exp(np.asarray(log_p)) * np.pi / 180, color=ORANGE, label="learned prior")
             modes = ", ".join(f"{v:.1f}" for v in np.degrees(np.asarray(learned["mean"])) % 120)
-            spread = np.degrees(np.asarray(jax.nn.softplus(learned["raw"])) ** -0.5) / FOLD
+            spread = np.degrees(np.asarray(concentration(learned)) ** -0.5) / FOLD
             line += f", modes at {modes} deg (mod 120) with sd {', '.join(f'{v:.1f}' for v in spread)} deg"
             line += f", weights {', '.join(f'{v:.2f}' for v in np.asarray(jax.nn.softmax(learned['logits'])))}"
         axes.legend(frameon=False, fontsize=7)

@@ -60,20 +60,20 @@ class WrappedNormal(dist.Distribution):
     """A normal on the circle; its draws are left unwrapped, so that they can be differentiated."""
 
     support = constraints.real
-    reparametrized_params = ["mean", "log_sd"]
+    reparametrized_params = ["centre", "log_width"]
 
     def __init__(self, mean: Float[Array, " b"], log_sd: Float[Array, " b"]):
-        self.mean, self.log_sd = mean, log_sd
+        self.centre, self.log_width = mean, log_sd
         super().__init__(mean.shape)
 
     def sample(self, key: Key[Array, ""], sample_shape: tuple[int, ...] = ()) -> Array:
         """Draws on the line [rad]."""
         noise = jax.random.normal(key, (*sample_shape, *self.batch_shape))
-        return self.mean + jnp.exp(self.log_sd) * noise
+        return self.centre + jnp.exp(self.log_width) * noise
 
     def log_prob(self, value: Array) -> Array:
         """The log-density on the circle."""
-        return circle.log_wrapped_normal(value, self.mean, self.log_sd)
+        return circle.log_wrapped_normal(value, self.centre, self.log_width)
 
 
 class Probabilistic(NamedTuple):
