@@ -1,7 +1,8 @@
 """A mixture of Gaussians as the content's prior: kinds of sites without labels.
 
 Claim: trained without labels on pristine sites, vacancies' neighbours and silicon, the components of a learned mixture
-are the kinds; a mixture fitted afterwards to the contents of the standard normal prior serves as the comparison.
+are the kinds; a mixture fitted afterwards to the contents of the standard normal prior serves as the comparison. Of
+three seeds, the best by held-out ELBO counts.
 
 Command:    python experiments/mixture_content.py --out runs/mixture_content
 Wall time:  TIME
@@ -26,6 +27,7 @@ from sklearn.mixture import GaussianMixture
 from rvaejax.analysis.components import component_probabilities
 from rvaejax.io.files import write_text
 from rvaejax.plotting.style import BLUE, INK, ORANGE, RED, new_figure, plain_axes, save_figure
+from rvaejax.rvae import elbo
 from rvaejax.rvae.config import NormalMixture, StandardNormal
 
 
@@ -38,6 +40,7 @@ class Options:
     components: int = 3
     steps: int | None = None
     seed: int = 0
+    seeds: int = 3
 
 
 def agreement(kind: np.ndarray, found: np.ndarray) -> tuple[float, float]:
@@ -55,7 +58,7 @@ def main(options: Options) -> None:
     figure, lines = new_figure(7.2, 3.5), []
     priors = {"standard normal": StandardNormal(), "mixture, learned": NormalMixture(components=options.components)}
     for axes, (name, prior) in zip(figure.subplots(1, 2), priors.items(), strict=True):
-        model, latents = trial(subimages, options.seed, options.steps, content_prior=prior)
+        model, latents = trial(subimages, options.seed, options.steps, seeds=options.seeds, content_prior=prior)
         if isinstance(prior, NormalMixture):
             found, how = component_probabilities(model, latents).argmax(1), "by its own components"
         else:
@@ -66,7 +69,8 @@ def main(options: Options) -> None:
         for number, (label, colour) in enumerate(zip(KINDS, (BLUE, ORANGE, RED), strict=True)):
             axes.plot(*latents.content[kind == number, :2].T, ".", color=colour, markersize=2, label=label)
         if isinstance(prior, NormalMixture):
-            own, order, sign = model.params["prior"]["content"], list(model.order), np.asarray(model.sign)
+            prior_params = elbo.build(model.config, model.image_shape).prior_params(model.params)
+            own, order, sign = prior_params["content"], list(model.order), np.asarray(model.sign)
             for mean, log_sd in zip(np.asarray(own["mean"]), np.asarray(own["log_sd"]), strict=True):
                 size = 4 * np.exp(log_sd[order])  # two standard deviations to each side
                 axes.add_patch(Ellipse(tuple((mean[order] * sign)[:2]), *size[:2], fill=False, color=INK, lw=0.8))

@@ -59,9 +59,12 @@ def _lattice() -> Float[np.ndarray, "a 2"]:
     return both[np.hypot(*both.T) < SIZE]
 
 
-def trial(subimages: SubImages, seed: int, steps: int | None, **priors: object) -> tuple[TrainedRVAE, Latents]:
-    """The small rVAE with the given priors, trained, and its latents of the same sub-images."""
-    model = rx.train(subimages, config=replace(CONFIG, **priors), seed=seed, steps=steps)  # type: ignore[arg-type]
+def trial(
+    subimages: SubImages, seed: int, steps: int | None, seeds: int = 1, **priors: object
+) -> tuple[TrainedRVAE, Latents]:
+    """The small rVAE with the given priors, trained (the best of several seeds), and its latents of the sub-images."""
+    config = replace(CONFIG, **priors)  # type: ignore[arg-type]
+    model = rx.train(subimages, config=config, seed=seed, seeds=seeds, steps=steps)
     return model, rx.encode(model, subimages)
 
 

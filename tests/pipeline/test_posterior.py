@@ -11,6 +11,7 @@ from rvaejax.rvae import elbo, save_model
 from rvaejax.rvae.config import FourierDecoder, PolarEncoder, RVAEConfig
 from rvaejax.rvae.record import TrainedRVAE
 
+pytestmark = pytest.mark.usefixtures("chains")
 SIZE = 10
 TINY = RVAEConfig(
     encoder=PolarEncoder(orientations=16, hidden=8, layers=1, harmonics=4),

@@ -6,12 +6,13 @@ posterior's, so that the weights are bounded in practice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
+from jax.scipy.special import gammaln
 from jaxtyping import Array, Bool, Float, Key
 
 DOF = 6.0
@@ -49,12 +50,22 @@ def log_evidence(
     mean = share @ draws
     off = (draws - mean[None]) / scale[None]
     covariance = (share[:, None] * off).T @ off + 1e-6 * jnp.eye(len(scale))
-    proposal = dist.MultivariateStudentT(DOF, jnp.zeros(len(scale)), jnp.linalg.cholesky(covariance))
-    y = proposal.sample(key, (count,))
-    points = mean[None] + scale[None] * y
-    log_w = jax.vmap(log_density)(points) - proposal.log_prob(y) + jnp.log(scale).sum()
+    root = jnp.linalg.cholesky(covariance)
+    white, log_white = _draw_t(count, len(scale), key=key)
+    points = mean[None] + scale[None] * (white @ root.T)
+    log_proposal = log_white - jnp.log(jnp.diagonal(root) * scale).sum()
+    log_w = jax.vmap(log_density)(points) - log_proposal
     log_w = jnp.where(jax.vmap(inside)(points), log_w, -jnp.inf)
     total = jax.nn.logsumexp(log_w)
     usable = (weights.sum() > 0) & jnp.isfinite(total)
     effective = jnp.exp(2 * total - jax.nn.logsumexp(2 * log_w))
     return Evidence(jnp.where(usable, total - jnp.log(count), -jnp.inf), jnp.where(usable, effective, 0.0))
+
+
+def _draw_t(count: int, dim: int, *, key: Key[Array, ""]) -> tuple[Float[Array, "s n"], Float[Array, " s"]]:
+    """Draws of the standard multivariate t, and their log-densities."""
+    for_normal, for_length = jax.random.split(key)
+    length = 2 * jax.random.gamma(for_length, DOF / 2, (count,)) / DOF  # chi-square over its degrees of freedom
+    y = jax.random.normal(for_normal, (count, dim)) / jnp.sqrt(length)[:, None]
+    constant = gammaln((DOF + dim) / 2) - gammaln(DOF / 2) - 0.5 * dim * math.log(DOF * math.pi)
+    return y, constant - 0.5 * (DOF + dim) * jnp.log1p((y**2).sum(1) / DOF)

@@ -21,11 +21,7 @@ from rvaejax.rvae.priors.config import (
     VonMisesAngle,
     VonMisesMixtureAngle,
 )
-from rvaejax.rvae.priors.functions import PriorFns, no_params
-
-RATE = 4.0
-"""Factor of learned logarithms of densities and concentrations to their parameters: Adam's steps are of one size, made
-for weights of networks, with which a concentration of a hundred would not be reached within a training."""
+from rvaejax.rvae.priors.functions import RATE, PriorFns, no_params
 
 _WIDTHS, _WIDTH_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 

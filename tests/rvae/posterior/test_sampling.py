@@ -20,6 +20,7 @@ from rvaejax.rvae.posterior.target import Target
 from rvaejax.rvae.priors.angle import log_von_mises
 from rvaejax.rvae.record import TrainedRVAE
 
+pytestmark = pytest.mark.usefixtures("chains")
 SHORT = NutsConfig(modes=4, warmup=150, draws=200, weighing=256, kept=200)
 WEIGHTS, CENTRES, SHARP = np.array([0.6, 0.3, 0.1]), np.array([0.5, 0.5 + 2.1, 0.5 - 2.1]), 60.0
 SD = jnp.array([0.2, 0.5, 1.0])
