@@ -47,7 +47,7 @@ CONFIG = RVAEConfig(
     decoder=SpatialDecoder(hidden=32, layers=2),
     training=TrainingConfig(steps=1500, batch_size=64, learning_rate=3e-3, warmup=50),
 )
-NUTS = NutsConfig(modes=6, warmup=200, draws=300, kept=99, particles=99)
+NUTS = NutsConfig(modes=4, warmup=150, draws=150, depth=4, weighing=256, kept=99, particles=99)
 
 
 def molecules(n: int, seed: int) -> SubImages:
