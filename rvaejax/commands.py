@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, TrainOptions, check_seed
+from rvaejax.pipeline.config import CheckConfig, PosteriorConfig, RunConfig, SegmenterOptions, TrainOptions, check_seed
 from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
@@ -219,6 +219,23 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Posterior:
+    """Samples the posterior of a few sub-images under a trained decoder, beside the encoder's: RUN/posterior.csv."""
+
+    run: Input
+    """Folder of a training or a run."""
+    subimages: tyro.conf.Positional[Path | None] = None
+    """SUBIMAGES.npz; by default those of the run."""
+    options: Annotated[PosteriorConfig, tyro.conf.arg(name="")] = field(default_factory=PosteriorConfig)
+
+    def execute(self) -> None:
+        """Samples, compares, writes and prints."""
+        from rvaejax.pipeline.posterior import posterior_file, summary
+
+        print(summary(posterior_file(self.run, self.subimages, self.options)))
+
+
+@dataclass(frozen=True)
 class Report:
     """Rebuilds figures and report of a finished run."""
 
@@ -241,5 +258,6 @@ COMMANDS: dict[str, Any] = {
     "train-segmenter": TrainSegmenter,
     "encode": Encode,
     "check": Check,
+    "posterior": Posterior,
     "report": Report,
 }

@@ -73,6 +73,7 @@ def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | i
     return elbo(weighted)
 
 
+<<<<<<< HEAD
 class _Sample(NamedTuple):
     """What the decoder draws an example at: m frames, with weights, and one content."""
 
@@ -90,6 +91,19 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         most_rows: pixels, over examples and draws, that the gradient takes through the decoder at a time; None for
             the whole batch. It changes the order of a sum, nothing else (`rvae/pieces.py`).
     """
+=======
+def draw_pixels(config: RVAEConfig, size: int, *, key: Key[Array, ""]) -> Int[Array, " p"] | None:
+    """The pixels that a step's likelihood is estimated from; None for all of them.
+
+    The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
+    """
+    count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
+    return None if count >= size * size else jax.random.randint(key, (count,), 0, size * size)
+
+
+def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
+    """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here."""
+>>>>>>> e85ee8a26c8a5d6f2b7340f6ad42565df7c9ba1c
     size, _, channels = shape
     encoder = encoders.build(config.encoder, shape, config.content_dim)
     decoder = decoders.build(config.decoder, size, channels, config.content_dim)
@@ -152,12 +166,18 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
+<<<<<<< HEAD
         # The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
         count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
         everything = count >= size * size
         pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
         log_likelihood_mean, t, variances = parts(params, images, key=for_terms, pixels=pixels)
         means = ElboTerms(log_likelihood_mean, *(value.mean() for value in t[1:]))
+=======
+        pixels = draw_pixels(config, size, key=for_pixels)
+        t, variances = terms_and_variances(params, images, for_terms, pixels)
+        means = ElboTerms(*(value.mean() for value in t))
+>>>>>>> e85ee8a26c8a5d6f2b7340f6ad42565df7c9ba1c
         # root mean square over examples of the standard error of one's estimate [nat]
         errors = {f"kl_{name}_error": jnp.sqrt(variances[name].mean()) for name in sampled}
         return -objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict(), **errors}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +56,7 @@ def train(
     config: RVAEConfig | None = None,
     seed: int = 0,
     seeds: int = 1,
+    inference: Literal["elbo", "svi"] | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
     started: float | None = None,
@@ -77,6 +78,7 @@ def train(
         seed: of the weights, the split and the training.
         seeds: trainings side by side, on the same split, from this seed and those that follow it; the one with the
             highest held-out ELBO is kept, and its `seeds` tell how far the others agree with it.
+        inference: how the ELBO is estimated, instead of the configuration's: "elbo", or "svi" by NumPyro.
         steps: optimiser steps, instead of the configuration's.
         max_seconds: time budget; the schedule is shortened to end within it.
         started: `time.monotonic()` from which the budget counts; default: now.
@@ -93,6 +95,8 @@ def train(
     """
     began = time.monotonic() if started is None else started
     config = preset_config(preset) if config is None else config
+    if inference is not None:
+        config = replace(config, inference=inference)
     if steps is not None:
         config = replace(config, training=replace(config.training, steps=steps))
     check_training_set(subimages)
@@ -202,12 +206,17 @@ def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RV
     in_pieces = isinstance(config.decoder, SpatialDecoder) and jax.default_backend() == "cpu"
     most_rows = _CACHED_ROWS if in_pieces else None
     model, draw_rows = elbo.build(config, shape, most_rows), random_rows(config.training.batch_size)
+    loss = model.loss
+    if config.inference == "svi":
+        from rvaejax.rvae.numpyro_models import build_loss  # NumPyro: not for every training
+
+        loss = build_loss(config, shape)
 
     def batch_fn(data, *, key, step):
         return {**data, "images": draw_rows(data["images"], key=key, step=step), "step": step}
 
     def loss_fn(params, batch, key):
-        return model.loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key)
+        return loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key)
 
     return model, loss_fn, batch_fn
 
