@@ -23,6 +23,7 @@ from rvaejax.rvae.families import (
     Divergences,
     FixedGaussian,
     LearnedGaussian,
+    Lighting,
     Likelihood,
     UnitGaussian,
     WarmUp,
@@ -41,6 +42,7 @@ __all__ = [
     "FourierDecoder",
     "GaussianAngle",
     "LearnedGaussian",
+    "Lighting",
     "Likelihood",
     "MLPEncoder",
     "PRESETS",
@@ -98,7 +100,7 @@ class RVAEConfig:
 
     encoder: Encoder = PolarEncoder()
     decoder: Decoder = FourierDecoder()
-    likelihood: Likelihood = LearnedGaussian()
+    likelihood: Likelihood = LearnedGaussian(lighting=Lighting())
     angle_prior: AnglePrior = UniformAngle()
     content_dim: int = 2
     shift_scale: float = 0.1

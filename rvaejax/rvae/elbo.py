@@ -34,10 +34,12 @@ class RVAE(NamedTuple):
     """An rVAE as pure functions, for windows of one shape.
 
     Attributes:
-        init: `(*, key) -> params`.
+        init: `(*, key, images=None) -> params`; some images, where given, set the scale of the encoder's features.
         encode: `(params, images (b, h, w, c)) -> Encoded`.
         decode: `(params, points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of one
             example; shift [half windows].
+        expect: `(params, x (p, c), points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of
+            all pixels of one window in the light in which its image x was taken.
         angle: the functions of the angle's posterior.
         terms: `(params, images, *, key, pixels) -> ElboTerms` of each example.
         loss: `(params, images, step, *, key) -> (loss, metrics)`, the means over the batch.
@@ -46,6 +48,7 @@ class RVAE(NamedTuple):
     init: Callable[..., PyTree]
     encode: Callable[..., Encoded]
     decode: Callable[..., Float[Array, "p c"]]
+    expect: Callable[..., Float[Array, "p c"]]
     angle: latents.AngleFamily
     terms: Callable[..., ElboTerms]
     loss: Callable[..., tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
@@ -58,12 +61,12 @@ def elbo(terms: ElboTerms) -> Float[Array, "..."]:
 
 def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | int) -> Float[Array, ""]:
     """The batch's ELBO with the weights that the configuration gives its terms at a step; `means` over the batch."""
-    factor = schedules.weight_factor(config.divergences, step)
+    factor, hot = schedules.weight_factor(config.divergences, step), schedules.temperature(config, step)
     weighted = ElboTerms(
-        means.log_likelihood / schedules.temperature(config, step),
+        means.log_likelihood / hot,
         factor * config.angle_weight * means.kl_angle,
-        factor * config.shift_weight * means.kl_shift,
-        factor * schedules.content_cost(config, step)(means.kl_content),
+        factor / hot * config.shift_weight * means.kl_shift,
+        factor / hot * schedules.content_cost(config, step)(means.kl_content),
     )
     return elbo(weighted)
 
@@ -76,9 +79,10 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     likelihood = likelihoods.build(config.likelihood)
     family = latents.build(config.encoder, config.angle_prior, config.draws)
 
-    def init(*, key: Key[Array, ""]) -> PyTree:
+    def init(*, key: Key[Array, ""], images: Float[Array, "b h w c"] | None = None) -> PyTree:
         a, b = jax.random.split(key)
-        return {"encoder": encoder.init(key=a), "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
+        given = {} if images is None else {"images": images}
+        return {"encoder": encoder.init(key=a, **given), "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
 
     def draw(params, points, angle, shift, content):
         return decoder.apply(params["decoder"], to_content(points, angle, shift), content)
@@ -86,15 +90,21 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     def decode(params, points, angle, shift, content):
         return likelihood.mean(draw(params, points, angle, shift, content))
 
+    def expect(params, x, points, angle, shift, content):
+        drawn = draw(params, points, angle, shift, content)
+        return likelihood.mean(likelihood.match(params["likelihood"], x, drawn, points, 1.0).drawn)
+
     def one(params, q: Encoded, x: Float[Array, "p c"], points: Float[Array, "p 2"], key) -> ElboTerms:
         a, b, c = jax.random.split(key, 3)
         draws = family.draw(q.angle, key=a)
         shift = config.shift_scale * latents.draw_normal(q.shift, key=b)
         content = latents.draw_normal(q.content, key=c)
         drawn = jax.vmap(lambda angle: draw(params, points, angle, shift, content))(draws.angle)
-        log_likelihood = likelihood.log_prob(params["likelihood"], x[None], drawn).sum((1, 2))
+        each = size * size / len(points)
+        lit = jax.vmap(lambda drawn: likelihood.match(params["likelihood"], x, drawn, points, each))(drawn)
+        log_likelihood = likelihood.log_prob(params["likelihood"], x[None], lit.drawn).sum((1, 2))
         return ElboTerms(
-            (draws.weight * log_likelihood).sum() * (size * size / len(points)),
+            (draws.weight * (each * log_likelihood - lit.penalty)).sum(),
             family.kl(q.angle),
             kl_normal(*q.shift).sum(),
             kl_normal(*q.content).sum(),
@@ -118,4 +128,4 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         means = ElboTerms(*(value.mean() for value in t))
         return -objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict()}
 
-    return RVAE(init, lambda params, x: encoder.apply(params["encoder"], x), decode, family, terms, loss)
+    return RVAE(init, lambda params, x: encoder.apply(params["encoder"], x), decode, expect, family, terms, loss)
