@@ -108,6 +108,9 @@ class _CircularDense(nn.Module):
         return out + self.param("bias", nn.initializers.zeros, (1, 1, self.features))
 
 
+_LARGEST = 4.0  # standardised features grow while the encoder learns: larger ones would throw the content far off
+
+
 def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b f"]:
     """Features less their mean over their standard deviation, both over the images that `init` is given.
 
@@ -117,7 +120,8 @@ def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b 
     deviation = x.std(0)
     centre = module.param("centre", lambda _: x.mean(0))
     spread = module.param("spread", lambda _: jnp.maximum(jnp.maximum(deviation, 0.2 * deviation.mean()), 1e-3))
-    return (x - jax.lax.stop_gradient(centre)) / jax.lax.stop_gradient(spread)
+    z = (x - jax.lax.stop_gradient(centre)) / jax.lax.stop_gradient(spread)
+    return _LARGEST * jnp.tanh(z / _LARGEST)
 
 
 class _Polar(nn.Module):
