@@ -108,7 +108,7 @@ class RVAEConfig:
     angle_weight: float = 1.0
     shift_weight: float = 1.0
     divergences: Divergences = ConstantWeights()
-    pixel_share: float = 0.125
+    pixel_share: float = 0.0625
     draws: int = 2
     temperature: float = 10.0
     anneal_steps: int = 300
