@@ -82,7 +82,8 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     def init(*, key: Key[Array, ""], images: Float[Array, "b h w c"] | None = None) -> PyTree:
         a, b = jax.random.split(key)
         given = {} if images is None else {"images": images}
-        return {"encoder": encoder.init(key=a, **given), "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
+        encoding = encoder.init(key=a, **given)
+        return {"encoder": encoding, "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
 
     def draw(params, points, angle, shift, content):
         return decoder.apply(params["decoder"], to_content(points, angle, shift), content)

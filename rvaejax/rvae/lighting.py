@@ -49,14 +49,13 @@ def matched(
     sds = jnp.asarray([config.gain, config.offset, config.slope, config.slope], x.dtype)
 
     def channel(x, drawn):
-        terms = sds * jnp.column_stack([drawn, jnp.ones_like(drawn), points])
+        terms = sds[None] * jnp.column_stack([drawn, jnp.ones_like(drawn), points])
         normal = terms.T @ terms + variance * jnp.eye(len(sds), dtype=x.dtype)
-        light = _solve(normal, terms.T @ (x - drawn))
-        return jax.lax.stop_gradient(light)
+        light = jax.lax.stop_gradient(_solve(normal, terms.T @ (x - drawn)))
+        return drawn + terms @ light, 0.5 * (light**2).sum()
 
-    light = jax.vmap(channel, in_axes=1)(x, drawn)
-    gain, offset, slope = light[:, 0] * sds[0], light[:, 1] * sds[1], light[:, 2:] * sds[2]
-    return Matched(drawn * (1 + gain) + offset + points @ slope.T, 0.5 * (light**2).sum())
+    lit, penalties = jax.vmap(channel, in_axes=1, out_axes=(1, 0))(x, drawn)
+    return Matched(lit, penalties.sum())
 
 
 def _solve(a: Float[Array, "n n"], b: Float[Array, " n"]) -> Float[Array, " n"]:
