@@ -119,7 +119,8 @@ def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b 
     """
     deviation = x.std(0)
     centre = module.param("centre", lambda _: x.mean(0))
-    spread = module.param("spread", lambda _: jnp.maximum(jnp.maximum(deviation, 0.2 * deviation.mean()), 1e-3))
+    floored = jnp.maximum(deviation, 0.2 * deviation.mean())
+    spread = module.param("spread", lambda _: jnp.where(deviation.mean() > 1e-6, floored, 1.0))
     z = (x - jax.lax.stop_gradient(centre)) / jax.lax.stop_gradient(spread)
     return _LARGEST * jnp.tanh(z / _LARGEST)
 
