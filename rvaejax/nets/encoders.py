@@ -121,7 +121,7 @@ def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b 
     centre = module.param("centre", lambda _: x.mean(0))
     floored = jnp.maximum(deviation, 0.2 * deviation.mean())
     spread = module.param("spread", lambda _: jnp.where(deviation.mean() > 1e-6, floored, 1.0))
-    z = (x - jax.lax.stop_gradient(centre)) / jax.lax.stop_gradient(spread)
+    z = (x - jax.lax.stop_gradient(centre)[None]) / jax.lax.stop_gradient(spread)[None]
     return _LARGEST * jnp.tanh(z / _LARGEST)
 
 
