@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -88,7 +89,8 @@ def run(options: Options, data: Path, seed: int, folder: Path) -> dict[str, Any]
     row |= {"wall_seconds": round(wall, 2), "load_average": round(load, 2), "jobs": options.jobs}
     if done.returncode:
         return row | {"failed": done.stderr.strip()[-200:]}
-    row["steps"] = int(done.stdout.split()[0]) if done.stdout.split()[0].isdigit() else None
+    said = re.search(r"(\d+) steps", done.stdout)
+    row["steps"] = int(said.group(1)) if said else None
     subprocess.run(command("encode", str(trained), str(data), "--out", str(latents)), check=True, capture_output=True)
     return row | score(data, latents, options.scorer)
 

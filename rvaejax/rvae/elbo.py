@@ -71,6 +71,16 @@ def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | i
     return elbo(weighted)
 
 
+def off_centre(content: Float[Array, "b d"]) -> Float[Array, ""]:
+    """Unbiased estimate of |E m|^2 from the means m of a batch's contents: (|sum m|^2 - sum |m|^2) / (b (b - 1)).
+
+    The ELBO hardly minds where the contents lie as long as they lie together: all of them run far from 0 while the
+    decoder learns what the images have in common, and there its layers are saturated, and deaf to differences.
+    """
+    b = len(content)
+    return ((content.sum(0) ** 2).sum() - (content**2).sum()) / max(1, b * (b - 1))
+
+
 def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here."""
     size, _, channels = shape
@@ -111,13 +121,18 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
             kl_normal(*q.content).sum(),
         )
 
-    def terms(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None) -> ElboTerms:
+    def inferred(
+        params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None
+    ) -> tuple[ElboTerms, Encoded]:
         q, points = encoder.apply(params["encoder"], images), grid(size)
         x = images.reshape(len(images), size * size, channels)
         if pixels is not None:
             x, points = x[:, pixels], points[pixels]
         keys = jax.random.split(key, len(images))
-        return jax.vmap(one, in_axes=(None, 0, 0, None, 0))(params, q, x, points, keys)
+        return jax.vmap(one, in_axes=(None, 0, 0, None, 0))(params, q, x, points, keys), q
+
+    def terms(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None) -> ElboTerms:
+        return inferred(params, images, key=key, pixels=pixels)[0]
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
@@ -125,8 +140,9 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
         everything = count >= size * size
         pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
-        t = terms(params, images, key=for_terms, pixels=pixels)
+        t, q = inferred(params, images, key=for_terms, pixels=pixels)
         means = ElboTerms(*(value.mean() for value in t))
-        return -objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict()}
+        centring = config.centring / schedules.temperature(config, step) * off_centre(q.content.mean)
+        return centring - objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict()}
 
     return RVAE(init, lambda params, x: encoder.apply(params["encoder"], x), decode, expect, family, terms, loss)
