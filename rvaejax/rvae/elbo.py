@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
-from rvaejax.rvae import latents, likelihoods, schedules
+from rvaejax.rvae import likelihoods, posteriors, schedules
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import grid, to_content
-from rvaejax.rvae.priors import kl_normal
 
 FEWEST_PIXELS = 128
 
@@ -40,7 +40,10 @@ class RVAE(NamedTuple):
             example; shift [half windows].
         expect: `(params, x (p, c), points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of
             all pixels of one window in the light in which its image x was taken.
-        angle: the functions of the angle's posterior.
+        families: the functions of each latent's posterior and prior.
+        log_likelihood: `(params, x (p, c), points (p, 2), angle, shift, content) -> ` log-likelihood of one example on
+            all its pixels.
+        prior_params: `params -> {"angle", "shift", "content"}`, the priors' parameters as their functions take them.
         terms: `(params, images, *, key, pixels) -> ElboTerms` of each example.
         loss: `(params, images, step, *, key) -> (loss, metrics)`, the means over the batch.
     """
@@ -49,7 +52,9 @@ class RVAE(NamedTuple):
     encode: Callable[..., Encoded]
     decode: Callable[..., Float[Array, "p c"]]
     expect: Callable[..., Float[Array, "p c"]]
-    angle: latents.AngleFamily
+    families: posteriors.Posteriors
+    log_likelihood: Callable[..., Float[Array, ""]]
+    prior_params: Callable[[PyTree], dict[str, PyTree]]
     terms: Callable[..., ElboTerms]
     loss: Callable[..., tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
 
@@ -87,13 +92,21 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     encoder = encoders.build(config.encoder, shape, config.content_dim)
     decoder = decoders.build(config.decoder, size, channels, config.content_dim)
     likelihood = likelihoods.build(config.likelihood)
-    family = latents.build(config.encoder, config.angle_prior, config.draws)
+    families = posteriors.build(config, shape)
+    sampled = posteriors.sampled(families)
 
     def init(*, key: Key[Array, ""], images: Float[Array, "b h w c"] | None = None) -> PyTree:
         a, b = jax.random.split(key)
         given = {} if images is None else {"images": images}
         encoding = encoder.init(key=a, **given)
-        return {"encoder": encoding, "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
+        params = {"encoder": encoding, "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
+        return {**params, **posteriors.init_priors(families, key=jax.random.fold_in(key, 2))}
+
+    def encode(params, images):
+        return encoder.apply(params["encoder"], images)
+
+    def prior_params(params: PyTree) -> dict[str, PyTree]:
+        return posteriors.prior_params(families, params, lambda images: encode(params, images))
 
     def draw(params, points, angle, shift, content):
         return decoder.apply(params["decoder"], to_content(points, angle, shift), content)
@@ -105,34 +118,43 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         drawn = draw(params, points, angle, shift, content)
         return likelihood.mean(likelihood.match(params["likelihood"], x, drawn, points, 1.0).drawn)
 
-    def one(params, q: Encoded, x: Float[Array, "p c"], points: Float[Array, "p 2"], key) -> ElboTerms:
-        a, b, c = jax.random.split(key, 3)
-        draws = family.draw(q.angle, key=a)
-        shift = config.shift_scale * latents.draw_normal(q.shift, key=b)
-        content = latents.draw_normal(q.content, key=c)
-        drawn = jax.vmap(lambda angle: draw(params, points, angle, shift, content))(draws.angle)
+    def fit(params, x, drawn, points):
+        """Log-likelihood of a whole window by the pixels at some points, in the likeliest light."""
         each = size * size / len(points)
-        lit = jax.vmap(lambda drawn: likelihood.match(params["likelihood"], x, drawn, points, each))(drawn)
-        log_likelihood = likelihood.log_prob(params["likelihood"], x[None], lit.drawn).sum((1, 2))
-        return ElboTerms(
-            (draws.weight * (each * log_likelihood - lit.penalty)).sum(),
-            family.kl(q.angle),
-            kl_normal(*q.shift).sum(),
-            kl_normal(*q.content).sum(),
-        )
+        light = likelihood.match(params["likelihood"], x, drawn, points, each)
+        return each * likelihood.log_prob(params["likelihood"], x, light.drawn).sum() - light.penalty
 
-    def inferred(
-        params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None
-    ) -> tuple[ElboTerms, Encoded]:
-        q, points = encoder.apply(params["encoder"], images), grid(size)
+    def log_likelihood(params, x, points, angle, shift, content):
+        return fit(params, x, draw(params, points, angle, shift, content), points)
+
+    def one(params, prior, q: Encoded, x: Float[Array, "p c"], points: Float[Array, "p 2"], key):
+        a, b, c, *more = jax.random.split(key, 3 + 2 * bool(sampled))
+        draws = families.angle.draw(q.angle, key=a)
+        shift = families.shift.draw(q.shift, prior["shift"], key=b)
+        content = families.content.draw(q.content, prior["content"], key=c)
+        drawn = jax.vmap(lambda angle: draw(params, points, angle, shift, content))(draws.angle)
+        fits = jax.vmap(lambda drawn: fit(params, x, drawn, points))(drawn)
+        kl_shift = families.shift.kl(q.shift, prior["shift"], key=more[0] if sampled else None)
+        kl_content = families.content.kl(q.content, prior["content"], key=more[1] if sampled else None)
+        found = ElboTerms(
+            (draws.weight * fits).sum(),
+            families.angle.kl(q.angle, prior["angle"]),
+            kl_shift.kl,
+            kl_content.kl,
+        )
+        return found, {"shift": kl_shift.variance, "content": kl_content.variance}
+
+    def inferred(params, images, key, pixels):
+        q, points = encode(params, images), grid(size)
         x = images.reshape(len(images), size * size, channels)
         if pixels is not None:
             x, points = x[:, pixels], points[pixels]
         keys = jax.random.split(key, len(images))
-        return jax.vmap(one, in_axes=(None, 0, 0, None, 0))(params, q, x, points, keys), q
+        found = jax.vmap(one, in_axes=(None, None, 0, 0, None, 0))(params, prior_params(params), q, x, points, keys)
+        return *found, q
 
     def terms(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None) -> ElboTerms:
-        return inferred(params, images, key=key, pixels=pixels)[0]
+        return inferred(params, images, key, pixels)[0]
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
@@ -140,9 +162,21 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
         everything = count >= size * size
         pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
-        t, q = inferred(params, images, key=for_terms, pixels=pixels)
+        t, variances, q = inferred(params, images, for_terms, pixels)
         means = ElboTerms(*(value.mean() for value in t))
+        # root mean square over examples of the standard error of one's estimate [nat]
+        errors = {f"kl_{name}_error": jnp.sqrt(variances[name].mean()) for name in sampled}
         centring = config.centring / schedules.temperature(config, step) * off_centre(q.content.mean)
-        return centring - objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict()}
+        return centring - objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict(), **errors}
 
-    return RVAE(init, lambda params, x: encoder.apply(params["encoder"], x), decode, expect, family, terms, loss)
+    return RVAE(
+        init=init,
+        encode=encode,
+        decode=decode,
+        expect=expect,
+        families=families,
+        log_likelihood=log_likelihood,
+        prior_params=prior_params,
+        terms=terms,
+        loss=loss,
+    )

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from rvaejax.rvae.config import Bernoulli, ContinuousBernoulli, FixedGaussian, Likelihood, UnitGaussian
+from rvaejax.rvae.divergences import LOG_2PI
 from rvaejax.rvae.lighting import Matched, matched
-from rvaejax.rvae.priors import LOG_2PI
 
 
 class LikelihoodFns(NamedTuple):
