@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from rvaejax.atoms.config import TrackingConfig
 from rvaejax.errors import ConfigError
 from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, TrainOptions, check_seed
 from rvaejax.simulate.config import MovieConfig
@@ -219,6 +220,31 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Track:
+    """Links the atoms of successive frames: trajectories.csv, with births, deaths, hops, changes of species."""
+
+    source: Input
+    """Folder of a run, or a table of atoms (atoms.csv)."""
+    out: Path
+    """trajectories.csv to write."""
+    options: Annotated[TrackingConfig, tyro.conf.arg(name="")] = field(default_factory=TrackingConfig)
+    overwrite: bool = False
+    """Replace an existing file."""
+
+    def execute(self) -> None:
+        """Tracks, writes and prints."""
+        from rvaejax.pipeline.track import track_file
+
+        numbers = track_file(self.source, self.out, self.options, overwrite=self.overwrite)
+        width = max(map(len, numbers))
+        for name, value in numbers.items():
+            print(f"{name:<{width}}  {value:.4g}" if isinstance(value, float) else f"{name:<{width}}  {value}")
+        if numbers["frames with atoms"] < 2:
+            print("fewer than two frames have atoms: there is nothing to link")
+        print(f"trajectories: {self.out}")
+
+
+@dataclass(frozen=True)
 class Report:
     """Rebuilds figures and report of a finished run."""
 
@@ -241,5 +267,6 @@ COMMANDS: dict[str, Any] = {
     "train-segmenter": TrainSegmenter,
     "encode": Encode,
     "check": Check,
+    "track": Track,
     "report": Report,
 }

@@ -29,12 +29,16 @@ class Clock(NamedTuple):
 
 def clock(movie: Movie) -> Clock:
     """The accumulated dose at the end of each frame where it is known, else seconds, else frame numbers."""
-    frames = np.arange(len(movie), dtype=float)
-    if movie.dose is not None:
-        return Clock(np.cumsum(np.asarray(movie.dose, float)), "dose [e/nm²]")
-    if movie.frame_time_s is not None:
-        return Clock(frames * movie.frame_time_s, "time [s]")
-    return Clock(frames, "frame")
+    return frame_clock(len(movie), movie.frame_time_s, movie.dose)
+
+
+def frame_clock(frames: int, frame_time_s: float | None, dose: Float[np.ndarray, " t"] | None) -> Clock:
+    """The same for a number of frames; the dose is that of each frame [electrons/nm²]."""
+    if dose is not None:
+        return Clock(np.cumsum(np.asarray(dose, float)), "dose [e/nm²]")
+    if frame_time_s is not None:
+        return Clock(np.arange(frames) * float(frame_time_s), "time [s]")
+    return Clock(np.arange(frames, dtype=float), "frame")
 
 
 class Curve(NamedTuple):
