@@ -28,7 +28,7 @@ def order_over_time(
     figure = new_figure(7.6, 0.4 + 1.55 * count)
     panels = np.atleast_1d(figure.subplots(count, 1, sharex=True))
     for axes, (name, values) in zip(panels, curves.items(), strict=False):
-        axes.plot(time.values, values, color=BLUE, marker=".", ms=4, lw=0)
+        axes.plot(time.values, values, color=BLUE, marker=".", ms=5, lw=0)
         found = changes.get(name)
         if found is not None:
             edges = [0, *found.starts.tolist(), len(values)]
