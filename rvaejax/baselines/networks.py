@@ -14,10 +14,10 @@ from rvaejax.baselines.config import ConvAutoencoder, PlainVAE
 from rvaejax.baselines.record import Codes, Fitted
 from rvaejax.nets.autoencoders import Autoencoder, convolutional, fully_connected
 from rvaejax.progress import progress
+from rvaejax.rvae.divergences import kl_normal
 from rvaejax.rvae.inference import padded
 from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled, unscaled
 from rvaejax.rvae.likelihoods import log_unit_gaussian
-from rvaejax.rvae.priors import kl_normal
 from rvaejax.training.loop import Report
 from rvaejax.training.loop import fit as train
 from rvaejax.types import SubImages

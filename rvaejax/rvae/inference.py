@@ -15,8 +15,8 @@ from rvaejax.progress import progress
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import grid
+from rvaejax.rvae.divergences import kl_normal
 from rvaejax.rvae.inputs import check_fits, compact, scaled, unscaled
-from rvaejax.rvae.priors import kl_normal
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import Latents, SubImages
 
@@ -31,8 +31,9 @@ def encoder(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., di
     def apply(params, images, scaling):
         lo, hi = scaling
         q = model.encode(params, (images.astype(jnp.float32) - lo) / (hi - lo))
-        angle = jax.vmap(model.angle.summary)(q.angle)
-        shift = q.shift.mean * (config.shift_scale * shape[0] / 2)
+        angle = jax.vmap(model.families.angle.summary)(q.angle)
+        prior = model.prior_params(params)
+        shift = jax.vmap(lambda m: model.families.shift.value(m, prior["shift"]))(q.shift.mean) * (shape[0] / 2)
         content_kl = kl_normal(*q.content)
         return {
             "angle": angle.angle,

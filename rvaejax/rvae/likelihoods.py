@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from rvaejax.rvae.config import Bernoulli, ContinuousBernoulli, FixedGaussian, Likelihood, UnitGaussian
-from rvaejax.rvae.priors import LOG_2PI
+from rvaejax.rvae.divergences import LOG_2PI
 
 
 class LikelihoodFns(NamedTuple):

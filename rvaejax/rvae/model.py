@@ -22,6 +22,7 @@ from rvaejax.rvae.config import ConvEncoder, RVAEConfig
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.inference import content_facts, decode, encode
 from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled
+from rvaejax.rvae.priors.probe import check_priors
 from rvaejax.rvae.record import SeedScore, TrainedRVAE
 from rvaejax.rvae.reporting import metrics_row, reporter
 from rvaejax.rvae.seeds import Evaluate, best_member, check_seeds, evaluation, side_by_side, stack
@@ -94,6 +95,7 @@ def train(
     if steps is not None:
         config = replace(config, training=replace(config.training, steps=steps))
     check_training_set(subimages)
+    check_priors(config, tuple(int(v) for v in subimages.images.shape[1:]))  # type: ignore[arg-type]
     images, scaling = compact(subimages.images), intensity_range(subimages.images)
     rows, held = split_rows(len(images), config.training.holdout, seed)
     check_seeds(config, seeds, len(held))

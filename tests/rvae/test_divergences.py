@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rvaejax.rvae.priors import (
+from rvaejax.rvae.divergences import (
     kl_categorical,
     kl_normal,
     kl_wrapped_to_uniform,
