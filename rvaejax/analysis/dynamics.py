@@ -105,13 +105,14 @@ def order_parameters(
         threshold: distance beyond which a site is none of the crystal's.
 
     Returns:
-        Angular order modulo 60 degrees; mean of each content latent; share of sites that are not crystalline.
+        Angular order modulo 60 degrees; mean of each content latent; share of sites whose window does not show the
+        crystal: edges, defects, dopants, and the sites beside them.
     """
     out = {"angular order": angular_order(latents.angle, frame, frames)}
     for i in range(latents.content.shape[1]):
         out[f"content latent {i + 1}, mean"] = curve(np.asarray(latents.content[:, i], float), frame, frames).mean
     if deviation is not None:
-        out["share of sites off the crystal"] = curve((deviation > threshold).astype(float), frame, frames).mean
+        out["share of surroundings off the crystal"] = curve((deviation > threshold).astype(float), frame, frames).mean
     return out
 
 

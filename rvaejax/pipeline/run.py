@@ -166,7 +166,7 @@ def _late(folder: Path, results: Results) -> dict[str, Any]:
     atoms, out = results.atoms, {}
     if numbers := track_run(folder, atoms):
         out["trajectories"] = numbers
-    if len(atoms) >= FEWEST_ATOMS:
+    if len(atoms) >= FEWEST_ATOMS and (results.subimages.atom >= 0).any():
         found = structure_of(atoms, results.latents, results.subimages.atom, results.movie.size)
         out["grains"] = grain_numbers(atoms, found)
     return out
