@@ -96,13 +96,20 @@ def analyse(
     check_output(out, overwrite, resume)
     if config.segmenter is not None:
         check_source_survives(config.segmenter, out)
+    if config.centres.endswith(".csv"):
+        check_source_survives(config.centres, out)
     px, source = known_pixel_size(movie)
     movie = replace(movie, pixel_size_nm=px, pixel_size_source=source)
     check_window(config.window_nm, movie.size, px, movie.name)
+    points = _points(movie, px, config)
     stored = _stored(out, movie, config) if resume else None
     maps, atoms = stored or _find(movie, config)
     watch.lap("segmentation and atoms")
-    subimages = _cut(movie, maps, atoms, config)
+    cut_from = maps if config.source == "maps" else movie
+    if points is None:
+        subimages = cut_subimages(cut_from, atoms, window_nm=config.window_nm)
+    else:
+        subimages = cut_subimages(cut_from, points, window_nm=config.window_nm, centres=())
     check_training_set(subimages)
     watch.lap("sub-images")
     folder = prepare_output(out, overwrite, resume)
@@ -148,17 +155,13 @@ def _find(movie: Movie, config: RunConfig) -> tuple[Maps, Atoms]:
         return maps, Atoms(none.astype(int), none, none, none.astype("U2"), none, none, maps.input_pixel_size_nm)
 
 
-def _cut(movie: Movie, maps: Maps, atoms: Atoms, config: RunConfig) -> SubImages:
-    """Sub-images about atoms, or about other points."""
-    source = maps if config.source == "maps" else movie
+def _points(movie: Movie, pixel_size_nm: float, config: RunConfig) -> Atoms | None:
+    """What windows are centred on where it is not atoms."""
     if config.centres == "atoms":
-        return cut_subimages(source, atoms, window_nm=config.window_nm)
-    px = atoms.pixel_size_nm
+        return None
     if config.centres == "grid":
-        points = grid_centres(len(movie), movie.size, window_side(config.window_nm, px), px)
-    else:
-        points = table_centres(Path(config.centres), len(movie), px)
-    return cut_subimages(source, points, window_nm=config.window_nm, centres=())
+        return grid_centres(len(movie), movie.size, window_side(config.window_nm, pixel_size_nm), pixel_size_nm)
+    return table_centres(Path(config.centres), len(movie), pixel_size_nm)
 
 
 def _late(folder: Path, results: Results) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rvaejax.cli import main
-from rvaejax.errors import ConfigError, ImageError
+from rvaejax.errors import ConfigError, FormatError, ImageError, MissingFileError
 from rvaejax.io.latents import read_latents_h5
 from rvaejax.io.tables import read_atoms, write_atoms
 from rvaejax.io.tracks import read_trajectories
@@ -95,6 +95,13 @@ def test_one_atom_is_too_few_to_train_on_and_nothing_is_written(tmp_path):
 def test_centres_that_make_no_sense(tmp_path):
     with pytest.raises(ConfigError, match="--centres is atoms, grid, or a table"):
         RunConfig(centres="holes")
+    write_sheet(tmp_path / "sheet.csv", [0])
+    with pytest.raises(MissingFileError, match="gone.csv: no such file"):
+        run(tmp_path / "sheet.csv", tmp_path / "out", RunConfig(centres=str(tmp_path / "gone.csv")))
+    (tmp_path / "late.csv").write_text("frame,x_px,y_px\n1,30,30\n")
+    with pytest.raises(FormatError, match="points of frame 1, but the movie has 1"):
+        run(tmp_path / "sheet.csv", tmp_path / "out", RunConfig(centres=str(tmp_path / "late.csv")))
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="--centres grid"):
         demo(tmp_path / "demo", MovieConfig(frames=1, size_px=64), RunConfig(centres="grid"))
 
