@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +84,7 @@ def _atom_numbers(atoms: Atoms) -> Mapping[str, Any]:
     }
 
 
-def _notes(results: Results, config: RunConfig):
+def _notes(results: Results, config: RunConfig) -> Iterator[str]:
     model, movie, atoms = results.model, results.movie, results.atoms
     if model.cut:
         done = model.steps / (model.steps + model.cut)
