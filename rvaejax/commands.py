@@ -14,7 +14,7 @@ import tyro
 
 from rvaejax.errors import ConfigError
 from rvaejax.pipeline.config import RunConfig, SegmenterOptions, TrainOptions, check_seed
-from rvaejax.run_commands import Check, Report, Track
+from rvaejax.run_commands import Check, Posterior, Report, Track
 from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
@@ -212,5 +212,6 @@ COMMANDS: dict[str, Any] = {
     "encode": Encode,
     "check": Check,
     "track": Track,
+    "posterior": Posterior,
     "report": Report,
 }
