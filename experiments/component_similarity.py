@@ -2,7 +2,8 @@
 
 Claim: components of a decomposition that knows no rotation show one thing at several angles, so that they look
 different and are alike up to rotation; the rVAE's are less alike up to rotation, in small and in large windows.
-For VAE and rVAE the components are the decoded centroids of a mixture in their latent spaces, as many as the GMM's.
+For VAE and rVAE the components are, once, the images decoded on a 3 x 3 grid of their latents, from the 5th to the
+95th percentile of each, and once the decoded centroids of a mixture in their latent spaces, as many as the GMM's.
 
 Command:    python experiments/component_similarity.py SMALL_RUN LARGE_RUN --out runs/component_similarity
             (folders of `rvaejax run movie.npz --window-nm 0.4` and `--window-nm 1.0`)
@@ -45,12 +46,12 @@ class Options:
 
 
 def components_of(run: Path, classes: int, seed: int) -> list[Fitted]:
-    """GMM, VAE and rVAE on the sub-images of a run, with as many components each."""
+    """GMM, VAE and rVAE on the sub-images of a run: grids of the latents, and mixtures of as many classes."""
     subimages = run_subimages(run)
     vae = fit(PlainVAE(), subimages, seed=seed)
     rvae = of_rvae(load_model(run), subimages)
     latent = [latent_gmm(inner, subimages, classes=classes, seed=seed) for inner in (vae, rvae)]
-    return [fit(GMM(classes=classes), subimages, seed=seed), *latent]
+    return [fit(GMM(classes=classes), subimages, seed=seed), vae, rvae, *latent]
 
 
 def draw(found: list[tuple[Fitted, Similarity]]) -> Figure:

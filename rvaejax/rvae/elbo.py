@@ -16,7 +16,8 @@ from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
 from rvaejax.rvae import likelihoods, posteriors, schedules
 from rvaejax.rvae.config import RVAEConfig
-from rvaejax.rvae.coordinates import grid, to_content
+from rvaejax.rvae.coordinates import content_frame, grid, to_content
+from rvaejax.rvae.pieces import piece_size, sum_of
 
 FEWEST_PIXELS = 128
 
@@ -44,7 +45,7 @@ class RVAE(NamedTuple):
         log_likelihood: `(params, x (p, c), points (p, 2), angle, shift, content) -> ` log-likelihood of one example on
             all its pixels.
         prior_params: `params -> {"angle", "shift", "content"}`, the priors' parameters as their functions take them.
-        terms: `(params, images, *, key, pixels) -> ElboTerms` of each example.
+        terms: `(params, images, *, key, pixels) -> ElboTerms` of each example; to look at, not to differentiate.
         loss: `(params, images, step, *, key) -> (loss, metrics)`, the means over the batch.
     """
 
@@ -86,8 +87,48 @@ def off_centre(content: Float[Array, "b d"]) -> Float[Array, ""]:
     return ((content.sum(0) ** 2).sum() - (content**2).sum()) / max(1, b * (b - 1))
 
 
-def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
-    """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here."""
+def draw_pixels(config: RVAEConfig, size: int, *, key: Key[Array, ""]) -> Int[Array, " p"] | None:
+    """The pixels that a step's likelihood is estimated from; None for all of them.
+
+    The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
+    """
+    count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
+    return None if count >= size * size else jax.random.randint(key, (count,), 0, size * size)
+
+
+class _Sample(NamedTuple):
+    """What the decoder draws an example at: m frames, with weights, and one content."""
+
+    frames: Float[Array, "... m 2 3"]
+    content: Float[Array, "... d"]
+    weight: Float[Array, "... m"]
+
+
+class _Found(NamedTuple):
+    """What a batch comes to.
+
+    Attributes:
+        log_likelihood: mean over the batch, which is what its gradient is taken of.
+        terms: of each example; their log-likelihoods have no gradient.
+        variances: of the divergences that are estimated.
+        posterior: of each example.
+    """
+
+    log_likelihood: Float[Array, ""]
+    terms: ElboTerms
+    variances: dict[str, Float[Array, " b"]]
+    posterior: Encoded
+
+
+def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None = None) -> RVAE:
+    """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here.
+
+    Args:
+        config: the families and their options.
+        shape: of a window.
+        most_rows: pixels, over examples and draws, that the gradient takes through the decoder at a time; None for
+            the whole batch. It changes the order of a sum, nothing else (`rvae/pieces.py`).
+    """
     size, _, channels = shape
     encoder = encoders.build(config.encoder, shape, config.content_dim)
     decoder = decoders.build(config.decoder, size, channels, config.content_dim)
@@ -127,47 +168,50 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     def log_likelihood(params, x, points, angle, shift, content):
         return fit(params, x, draw(params, points, angle, shift, content), points)
 
-    def one(params, prior, q: Encoded, x: Float[Array, "p c"], points: Float[Array, "p 2"], key):
+    def sample(prior, q: Encoded, key) -> tuple[_Sample, ElboTerms, dict[str, Float[Array, ""]]]:
+        """One example's draws, its divergences, and the variances of those that are estimated."""
         a, b, c, *more = jax.random.split(key, 3 + 2 * bool(sampled))
         draws = families.angle.draw(q.angle, key=a)
         shift = families.shift.draw(q.shift, prior["shift"], key=b)
         content = families.content.draw(q.content, prior["content"], key=c)
-        drawn = jax.vmap(lambda angle: draw(params, points, angle, shift, content))(draws.angle)
-        fits = jax.vmap(lambda drawn: fit(params, x, drawn, points))(drawn)
+        frames = jax.vmap(content_frame, in_axes=(0, None))(draws.angle, shift)
         kl_shift = families.shift.kl(q.shift, prior["shift"], key=more[0] if sampled else None)
         kl_content = families.content.kl(q.content, prior["content"], key=more[1] if sampled else None)
-        found = ElboTerms(
-            (draws.weight * fits).sum(),
-            families.angle.kl(q.angle, prior["angle"]),
-            kl_shift.kl,
-            kl_content.kl,
-        )
-        return found, {"shift": kl_shift.variance, "content": kl_content.variance}
+        found = ElboTerms(jnp.zeros(()), families.angle.kl(q.angle, prior["angle"]), kl_shift.kl, kl_content.kl)
+        variances = {"shift": kl_shift.variance, "content": kl_content.variance}
+        return _Sample(frames, content, draws.weight), found, variances
 
-    def inferred(params, images, key, pixels):
+    def expected(params, examples: tuple[_Sample, Float[Array, "b p c"]], points) -> Float[Array, " b"]:
+        """Log-likelihood of each example, over its draws."""
+        drawn_at, x = examples
+        drawn = decoder.apply_all(params["decoder"], points, drawn_at.frames, drawn_at.content)
+        of_draws = jax.vmap(fit, in_axes=(None, None, 0, None))
+        fits = jax.vmap(of_draws, in_axes=(None, 0, 0, None))(params, x, drawn, points)
+        return (drawn_at.weight * fits).sum(1)
+
+    def inferred(params: PyTree, images: Float[Array, "b h w c"], key, pixels: Int[Array, " p"] | None) -> _Found:
         q, points = encode(params, images), grid(size)
         x = images.reshape(len(images), size * size, channels)
         if pixels is not None:
             x, points = x[:, pixels], points[pixels]
         keys = jax.random.split(key, len(images))
-        found = jax.vmap(one, in_axes=(None, None, 0, 0, None, 0))(params, prior_params(params), q, x, points, keys)
-        return *found, q
+        drawn_at, found, variances = jax.vmap(sample, in_axes=(None, 0, 0))(prior_params(params), q, keys)
+        count = piece_size(len(images), len(points) * drawn_at.weight.shape[1], most_rows)
+        total, each = sum_of(expected, count, params, (drawn_at, x), points)
+        return _Found(total / len(images), found._replace(log_likelihood=each), variances, q)
 
     def terms(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None) -> ElboTerms:
-        return inferred(params, images, key, pixels)[0]
+        return inferred(params, images, key, pixels).terms
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
-        # The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
-        count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
-        everything = count >= size * size
-        pixels = None if everything else jax.random.randint(for_pixels, (count,), 0, size * size)
-        t, variances, q = inferred(params, images, for_terms, pixels)
-        means = ElboTerms(*(value.mean() for value in t))
+        found = inferred(params, images, for_terms, draw_pixels(config, size, key=for_pixels))
+        means = ElboTerms(found.log_likelihood, *(value.mean() for value in found.terms[1:]))
         # root mean square over examples of the standard error of one's estimate [nat]
-        errors = {f"kl_{name}_error": jnp.sqrt(variances[name].mean()) for name in sampled}
-        centring = config.centring / schedules.temperature(config, step) * off_centre(q.content.mean)
-        return centring - objective(means, config, step), {"elbo": elbo(t).mean(), **means._asdict(), **errors}
+        errors = {f"kl_{name}_error": jnp.sqrt(found.variances[name].mean()) for name in sampled}
+        centring = config.centring / schedules.temperature(config, step) * off_centre(found.posterior.content.mean)
+        metrics = {"elbo": elbo(found.terms).mean(), **means._asdict(), **errors}
+        return centring - objective(means, config, step), metrics
 
     return RVAE(
         init=init,
