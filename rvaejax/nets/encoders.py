@@ -108,9 +108,6 @@ class _CircularDense(nn.Module):
         return out + self.param("bias", nn.initializers.zeros, (1, 1, self.features))
 
 
-_LARGEST = 4.0  # standardised features grow while the encoder learns: larger ones would throw the content far off
-
-
 def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b f"]:
     """Features less their mean over their standard deviation, both over the images that `init` is given.
 
@@ -121,8 +118,8 @@ def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b 
     centre = module.param("centre", lambda _: x.mean(0))
     floored = jnp.maximum(deviation, 0.2 * deviation.mean())
     spread = module.param("spread", lambda _: jnp.where(deviation.mean() > 1e-6, floored, 1.0))
-    z = (x - jax.lax.stop_gradient(centre)[None]) / jax.lax.stop_gradient(spread)[None]
-    return _LARGEST * jnp.tanh(z / _LARGEST)
+    # Features move on while the encoder learns. Bounded, they would lose their differences; unbounded, they run off.
+    return jnp.arcsinh((x - jax.lax.stop_gradient(centre)[None]) / jax.lax.stop_gradient(spread)[None])
 
 
 class _Polar(nn.Module):
@@ -145,7 +142,11 @@ class _Polar(nn.Module):
         heads = nn.Dense(5, kernel_init=nn.initializers.normal(0.3 * c.hidden**-0.5))(x)
         pooled = nn.relu(nn.Dense(c.hidden)(x))
         pooled = jnp.concatenate([pooled.mean(1), jnp.sqrt((pooled**2).mean(1) + 1e-6)], axis=-1)
-        pooled = nn.relu(nn.Dense(c.hidden)(_standardised(self, pooled)))
+        if c.standardise:
+            # Normalised and without a bias, these units cannot all fall silent and leave one content for everything.
+            pooled = nn.relu(nn.LayerNorm()(nn.Dense(c.hidden, use_bias=False)(_standardised(self, pooled))))
+        else:
+            pooled = nn.relu(nn.Dense(c.hidden)(pooled))
         invariant = nn.Dense(2 * self.content_dim + 1)(pooled)
         content = Normal(invariant[:, : self.content_dim], invariant[:, self.content_dim : -1] - 1)
         theta = 2 * np.pi * np.arange(k) / k

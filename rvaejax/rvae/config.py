@@ -118,8 +118,8 @@ class RVAEConfig:
     """
 
     encoder: Encoder = PolarEncoder()
-    decoder: Decoder = FourierDecoder(skip=True)
-    likelihood: Likelihood = LearnedGaussian(lighting=Lighting())
+    decoder: Decoder = FourierDecoder()
+    likelihood: Likelihood = LearnedGaussian()
     angle_prior: AnglePrior = UniformAngle()
     shift_prior: ShiftPrior = GaussianShift()
     content_prior: ContentPrior = StandardNormal()
@@ -128,7 +128,7 @@ class RVAEConfig:
     content_weight: float = 1.0
     angle_weight: float = 1.0
     shift_weight: float = 1.0
-    centring: float = 100.0
+    centring: float = 0.0
     divergences: Divergences = ConstantWeights()
     pixel_share: float = 0.0625
     draws: int = 2
@@ -162,7 +162,6 @@ _PAPER = RVAEConfig(
     decoder=SpatialDecoder(hidden=128, layers=2),
     likelihood=UnitGaussian(),
     angle_prior=GaussianAngle(sd=0.1, mean_term=True),
-    centring=0.0,
     pixel_share=1.0,
     temperature=1.0,
     anneal_steps=0,

@@ -67,12 +67,12 @@ def elbo(terms: ElboTerms) -> Float[Array, "..."]:
 
 def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | int) -> Float[Array, ""]:
     """The batch's ELBO with the weights that the configuration gives its terms at a step; `means` over the batch."""
-    factor, hot = schedules.weight_factor(config.divergences, step), schedules.temperature(config, step)
+    factor = schedules.weight_factor(config.divergences, step)
     weighted = ElboTerms(
-        means.log_likelihood / hot,
+        means.log_likelihood / schedules.temperature(config, step),
         factor * config.angle_weight * means.kl_angle,
-        factor / hot * config.shift_weight * means.kl_shift,
-        factor / hot * schedules.content_cost(config, step)(means.kl_content),
+        factor * config.shift_weight * means.kl_shift,
+        factor * schedules.content_cost(config, step)(means.kl_content),
     )
     return elbo(weighted)
 
