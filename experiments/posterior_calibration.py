@@ -1,12 +1,14 @@
 """Are posteriors right? Simulation-based calibration of the sampled posterior, and of the encoder's, beside each other.
 
-Claim: with a chain started in every orientation and weighted by its evidence, ranks of the true angle, shift and
+To be tested: with a chain started in every orientation and weighted by its evidence, ranks of the true angle, shift and
 content among the sampled posterior's draws are uniform (p > 0.01 each); those of the encoder's posterior are not.
 
 Command:    python experiments/posterior_calibration.py --out runs/posterior_calibration
-Wall time:  TIME
+Wall time:  not measured yet with 200 replicas
 Figure:     runs/posterior_calibration/posterior_calibration.png: rank histograms, sampled above, encoder below
-Result:     RESULT
+Result:     not run yet with 200 replicas. 16 replicas, 600 training steps, longer chains, up to 6 orientations: least p
+            0.44 for the sampled posterior; for the encoder's 0.011 for the angle, 6e-8 for the shift, 5e-13 for the
+            content: its shifts and contents are far from the posterior after so short a training
 """
 
 from __future__ import annotations
