@@ -1,7 +1,7 @@
 """A mixture of Gaussians as the content's prior: kinds of sites without labels.
 
 To be tested: trained without labels on pristine sites, vacancies' neighbours and silicon, the components of a learned
-mixture are the kinds; a mixture fitted afterwards to the contents of the standard normal prior serves as the comparison. Of
+mixture are the kinds; a mixture fitted afterwards to the contents of the standard normal prior is the comparison. Of
 three seeds, the best by held-out ELBO counts.
 
 Command:    python experiments/mixture_content.py --out runs/mixture_content
