@@ -26,7 +26,7 @@ import rvaejax as rx
 from rvaejax.analysis.simulation_based import BINS, Ranks, calibration_ranks, uniformity
 from rvaejax.io.files import write_text
 from rvaejax.plotting.style import BLUE, FAINT, ORANGE, new_figure, plain_axes, save_figure
-from rvaejax.rvae.config import PolarEncoder, RVAEConfig, SpatialDecoder
+from rvaejax.rvae.config import LearnedGaussian, PolarEncoder, RVAEConfig, SpatialDecoder
 from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.training.config import TrainingConfig
 from rvaejax.types import SubImages
@@ -47,6 +47,7 @@ class Options:
 CONFIG = RVAEConfig(
     encoder=PolarEncoder(orientations=32, hidden=32, harmonics=8),
     decoder=SpatialDecoder(hidden=32, layers=2),
+    likelihood=LearnedGaussian(),
     training=TrainingConfig(steps=1500, batch_size=64, learning_rate=3e-3, warmup=50),
 )
 NUTS = NutsConfig(modes=4, warmup=150, draws=150, depth=4, weighing=256, kept=99, particles=99)
