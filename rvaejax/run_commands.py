@@ -74,23 +74,6 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Posterior:
-    """Samples the posterior of a few sub-images under a trained decoder, beside the encoder's: RUN/posterior.csv."""
-
-    run: Input
-    """Folder of a training or a run."""
-    subimages: tyro.conf.Positional[Path | None] = None
-    """SUBIMAGES.npz; by default those of the run."""
-    options: Annotated[PosteriorConfig, tyro.conf.arg(name="")] = field(default_factory=PosteriorConfig)
-
-    def execute(self) -> None:
-        """Samples, compares, writes and prints."""
-        from rvaejax.pipeline.posterior import posterior_file, summary
-
-        print(summary(posterior_file(self.run, self.subimages, self.options)))
-
-
-@dataclass(frozen=True)
 class Report:
     """Rebuilds figures and report of a finished run."""
 
