@@ -32,11 +32,15 @@ _HOME = {
     "find_atoms": "rvaejax.atoms.localise",
     "load_model": "rvaejax.rvae.storage",
     "load_segmenter": "rvaejax.segmentation.weights",
+    "posterior": "rvaejax.rvae.posterior.sampling",
+    "preset": "rvaejax.rvae.config",
     "read_movie": "rvaejax.io.movies",
     "read_subimages": "rvaejax.io.subimages",
     "save_model": "rvaejax.rvae.storage",
     "segment": "rvaejax.segmentation.predict",
     "simulate_movie": "rvaejax.simulate.movie",
+    "Tracks": "rvaejax.types",
+    "track_atoms": "rvaejax.atoms.tracking",
     "train": "rvaejax.rvae.model",
     "write_atoms": "rvaejax.io.tables",
     "write_latents": "rvaejax.io.latents",
@@ -47,15 +51,18 @@ __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 if TYPE_CHECKING:
     from rvaejax.atoms.localise import find_atoms as find_atoms
     from rvaejax.atoms.subimages import cut_subimages as cut_subimages
+    from rvaejax.atoms.tracking import track_atoms as track_atoms
     from rvaejax.errors import InputError as InputError
     from rvaejax.io.latents import write_latents as write_latents
     from rvaejax.io.movies import read_movie as read_movie
     from rvaejax.io.subimages import read_subimages as read_subimages
     from rvaejax.io.subimages import write_subimages as write_subimages
     from rvaejax.io.tables import write_atoms as write_atoms
+    from rvaejax.rvae.config import preset as preset
     from rvaejax.rvae.inference import decode as decode
     from rvaejax.rvae.inference import encode as encode
     from rvaejax.rvae.model import train as train
+    from rvaejax.rvae.posterior.sampling import posterior as posterior
     from rvaejax.rvae.storage import load_model as load_model
     from rvaejax.rvae.storage import save_model as save_model
     from rvaejax.segmentation.predict import segment as segment
@@ -76,6 +83,9 @@ if TYPE_CHECKING:
     )
     from rvaejax.types import (
         SubImages as SubImages,
+    )
+    from rvaejax.types import (
+        Tracks as Tracks,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -107,6 +108,20 @@ class _CircularDense(nn.Module):
         return out + self.param("bias", nn.initializers.zeros, (1, 1, self.features))
 
 
+def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b f"]:
+    """Features less their mean over their standard deviation, both over the images that `init` is given.
+
+    From then on they are constants (Salimans and Kingma 2016, arXiv:1602.07868). What all sub-images have in common is
+    most of a pooled feature: without this, the content's first differences drown in its posterior's width.
+    """
+    deviation = x.std(0)
+    centre = module.param("centre", lambda _: x.mean(0))
+    floored = jnp.maximum(deviation, 0.2 * deviation.mean())
+    spread = module.param("spread", lambda _: jnp.where(deviation.mean() > 1e-6, floored, 1.0))
+    # Features move on while the encoder learns. Bounded, they would lose their differences; unbounded, they run off.
+    return jnp.arcsinh((x - jax.lax.stop_gradient(centre)[None]) / jax.lax.stop_gradient(spread)[None])
+
+
 class _Polar(nn.Module):
     """Scores every orientation with one shared network; content and shift are read from all of them together.
 
@@ -127,7 +142,11 @@ class _Polar(nn.Module):
         heads = nn.Dense(5, kernel_init=nn.initializers.normal(0.3 * c.hidden**-0.5))(x)
         pooled = nn.relu(nn.Dense(c.hidden)(x))
         pooled = jnp.concatenate([pooled.mean(1), jnp.sqrt((pooled**2).mean(1) + 1e-6)], axis=-1)
-        pooled = nn.relu(nn.Dense(c.hidden)(pooled))
+        if c.standardise:
+            # Normalised and without a bias, these units cannot all fall silent and leave one content for everything.
+            pooled = nn.relu(nn.LayerNorm()(nn.Dense(c.hidden, use_bias=False)(_standardised(self, pooled))))
+        else:
+            pooled = nn.relu(nn.Dense(c.hidden)(pooled))
         invariant = nn.Dense(2 * self.content_dim + 1)(pooled)
         content = Normal(invariant[:, : self.content_dim], invariant[:, self.content_dim : -1] - 1)
         theta = 2 * np.pi * np.arange(k) / k
@@ -143,8 +162,10 @@ def build(config: Encoder, shape: tuple[int, int, int], content_dim: int) -> Net
     """The encoder of windows of shape (h, w, c).
 
     Returns:
-        `init(*, key) -> params` and `apply(params, images (b, h, w, c)) -> Encoded`.
+        `init(*, key, images) -> params`, where the images, if given, set the scale of features, and
+        `apply(params, images (b, h, w, c)) -> Encoded`.
     """
+    blank = jnp.zeros((1, *shape))
     if isinstance(config, PolarEncoder):
         taps, weights = polar_taps(polar_points(shape[0], config.orientations, config.radii), shape[:2])
         polar = _Polar(config, content_dim)
@@ -153,8 +174,8 @@ def build(config: Encoder, shape: tuple[int, int, int], content_dim: int) -> Net
             return polar_features(images, taps, weights, config.orientations)
 
         return Network(
-            lambda *, key: polar.init(key, features(jnp.zeros((1, *shape)))),
+            lambda *, key, images=blank: polar.init(key, features(images)),
             lambda params, images: polar.apply(params, features(images)),
         )
     module = _MLP(config, content_dim) if isinstance(config, MLPEncoder) else _Conv(config, content_dim)
-    return Network(lambda *, key: module.init(key, jnp.zeros((1, *shape))), module.apply)
+    return Network(lambda *, key, images=blank: module.init(key, images), module.apply)

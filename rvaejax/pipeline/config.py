@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from rvaejax.atoms.config import WindowConfig
 from rvaejax.errors import ConfigError
 from rvaejax.rvae.config import RVAEConfig, preset
+from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.segmentation.config import SegmenterConfig
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class RunConfig:
         px_nm: pixel size [nm], where the file does not tell it; it wins over the file's where both are given.
         window_nm: side of the sub-images [nm]; 0.4 shows an atom's three neighbours, 1 the rings around it.
         source: what sub-images are cut from: the segmenter's probability maps, or the raw frames.
+        centres: what they are centred on: atoms, a grid of points half a window apart, or the points of a table
+            FILE.csv (columns frame, x_px, y_px; without a frame, of every frame).
         steps: training steps; by default the preset's.
         max_seconds: seconds for everything; the training is shortened to keep to them, and the report says so.
         segmenter: folder of a segmenter that `train-segmenter` made; by default the one that ships with the package.
@@ -51,6 +54,7 @@ class RunConfig:
     px_nm: float | None = None
     window_nm: float = 0.4
     source: Literal["maps", "frames"] = "maps"
+    centres: str = "atoms"
     steps: int | None = None
     max_seconds: float = 900.0
     segmenter: str | None = None
@@ -58,6 +62,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         WindowConfig(window_nm=self.window_nm, source=self.source)
+        if self.centres not in ("atoms", "grid") and Path(self.centres).suffix != ".csv":
+            raise ConfigError(f"--centres is atoms, grid, or a table FILE.csv; got {self.centres!r}")
         check_training(self.preset, self.steps, self.max_seconds, self.seed)
 
 
@@ -79,6 +85,28 @@ class CheckConfig:
         for name, least in (("rows", 20), ("turns", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class PosteriorConfig:
+    """Options of the sampling of posteriors.
+
+    Attributes:
+        rows: sub-images, drawn at random.
+        these: row numbers of sub-images, instead.
+        seed: of the choice and of the chains.
+        nuts: the chains.
+    """
+
+    rows: int = 16
+    these: tuple[int, ...] = ()
+    seed: int = 0
+    nuts: NutsConfig = NutsConfig()
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise ConfigError(f"--rows must be at least 1, got {self.rows}")
         check_seed(self.seed)
 
 

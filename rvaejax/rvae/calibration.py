@@ -84,8 +84,11 @@ def _moments(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., t
     kernels = np.exp(-0.5 * (away[None] / np.asarray(RANGES)[:, None, None]) ** 2).astype(np.float32)
 
     def one(params, angle, shift, content, image):
-        mean, slope = jax.jvp(lambda a: model.decode(params, grid(size), a, shift, content), (angle,), (jnp.ones(()),))
-        residual = image.reshape(size * size, channels) - mean
+        x = image.reshape(size * size, channels)
+        mean, slope = jax.jvp(
+            lambda a: model.expect(params, x, grid(size), a, shift, content), (angle,), (jnp.ones(()),)
+        )
+        residual = x - mean
         u = (slope * residual).sum(1) / jnp.maximum((slope**2).sum(), 1e-12)
         square = u.reshape(size, size)
         smooth = jnp.einsum("lab,bc,lcd->lad", kernels, square, kernels)

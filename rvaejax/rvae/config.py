@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from rvaejax.errors import ConfigError
 from rvaejax.nets.config import (
@@ -23,10 +24,34 @@ from rvaejax.rvae.families import (
     Divergences,
     FixedGaussian,
     LearnedGaussian,
+    Lighting,
     Likelihood,
     UnitGaussian,
     WarmUp,
 )
+from rvaejax.rvae.priors.config import (
+    ANGLE_PRIORS,
+    CONTENT_PRIORS,
+    SHIFT_PRIORS,
+    AnglePrior,
+    ContentPrior,
+    DiscShift,
+    FlowPrior,
+    GaussianAngle,
+    GaussianShift,
+    HierarchicalAngle,
+    Laplace,
+    LearnedAngle,
+    NormalMixture,
+    ShiftPrior,
+    StandardNormal,
+    StudentT,
+    UniformAngle,
+    VampPrior,
+    VonMisesAngle,
+    VonMisesMixtureAngle,
+)
+from rvaejax.rvae.priors.protocol import check_own
 from rvaejax.training.config import TrainingConfig
 
 __all__ = [
@@ -34,48 +59,39 @@ __all__ = [
     "Bernoulli",
     "Capacity",
     "ConstantWeights",
+    "ContentPrior",
     "ContinuousBernoulli",
     "ConvEncoder",
+    "DiscShift",
     "Divergences",
     "FixedGaussian",
+    "FlowPrior",
     "FourierDecoder",
     "GaussianAngle",
+    "GaussianShift",
+    "HierarchicalAngle",
+    "Laplace",
+    "LearnedAngle",
     "LearnedGaussian",
+    "Lighting",
     "Likelihood",
     "MLPEncoder",
+    "NormalMixture",
     "PRESETS",
     "PolarEncoder",
     "RVAEConfig",
+    "ShiftPrior",
     "SpatialDecoder",
+    "StandardNormal",
+    "StudentT",
     "UniformAngle",
     "UnitGaussian",
+    "VampPrior",
+    "VonMisesAngle",
+    "VonMisesMixtureAngle",
     "WarmUp",
     "preset",
 ]
-
-
-@dataclass(frozen=True)
-class GaussianAngle:
-    """A Gaussian prior of the angle around 0.
-
-    Attributes:
-        sd: its standard deviation [rad].
-        mean_term: whether the divergence keeps the term with the squared mean; some public codes drop it.
-    """
-
-    sd: float = 0.1
-    mean_term: bool = True
-
-    def __post_init__(self) -> None:
-        check(self.sd > 0, "sd", self.sd, "positive")
-
-
-@dataclass(frozen=True)
-class UniformAngle:
-    """Every angle of the circle is as likely as any other."""
-
-
-AnglePrior = GaussianAngle | UniformAngle
 
 
 @dataclass(frozen=True)
@@ -83,16 +99,21 @@ class RVAEConfig:
     """A rotationally invariant variational autoencoder and its training; the defaults are the preset `default`.
 
     Attributes:
-        encoder, decoder, likelihood, angle_prior: one member of each family.
+        encoder, decoder, likelihood: one member of each family.
+        angle_prior, shift_prior, content_prior: one of the priors of each, or one of your own (`priors/protocol.py`).
         content_dim: number of content latents.
-        shift_scale: standard deviation of the shift's prior [half windows].
+        shift_scale: unit of the shift's latent, and standard deviation of a Gaussian prior of it [half windows].
+        prior_draws: draws, in pairs of opposite noise, from which a divergence is estimated that has no closed form.
         content_weight, angle_weight, shift_weight: weights of the Kullback-Leibler divergences; 1 is the ELBO.
+        centring: cost of the squared distance from 0 of the mean content of all sub-images [nat].
         divergences: what becomes of these weights in the course of the training: constant, a warm-up, or a capacity.
         pixel_share: share of the pixels, drawn anew each step (at least 128), that the likelihood is estimated from.
         draws: orientations per example and step at which a circular posterior's expectation is taken.
         temperature: divisor of the log-likelihood at the first step, falling to 1 by `anneal_steps`. Hot, equivalent
             orientations stay open until the strongest difference between them (a missing neighbour) is found.
         anneal_steps: steps until the temperature is 1.
+        inference: how the ELBO is estimated: "elbo" by its terms, in closed form where there is one (`elbo.py`); "svi"
+            by NumPyro's model and guide (`numpyro_models.py`), summing over all orientations of a circular posterior.
         training: the optimiser and its length.
     """
 
@@ -100,16 +121,21 @@ class RVAEConfig:
     decoder: Decoder = FourierDecoder()
     likelihood: Likelihood = LearnedGaussian()
     angle_prior: AnglePrior = UniformAngle()
+    shift_prior: ShiftPrior = GaussianShift()
+    content_prior: ContentPrior = StandardNormal()
     content_dim: int = 2
     shift_scale: float = 0.1
     content_weight: float = 1.0
     angle_weight: float = 1.0
     shift_weight: float = 1.0
+    centring: float = 0.0
     divergences: Divergences = ConstantWeights()
-    pixel_share: float = 0.125
+    pixel_share: float = 0.0625
     draws: int = 2
+    prior_draws: int = 8
     temperature: float = 10.0
     anneal_steps: int = 300
+    inference: Literal["elbo", "svi"] = "elbo"
     training: TrainingConfig = field(
         default=TrainingConfig(steps=4000, batch_size=64, learning_rate=2e-3, schedule="cosine", warmup=50)
     )
@@ -117,12 +143,18 @@ class RVAEConfig:
     def __post_init__(self) -> None:
         check(self.content_dim > 0, "content_dim", self.content_dim, "positive")
         check(self.shift_scale > 0, "shift_scale", self.shift_scale, "positive")
-        for name in ("content_weight", "angle_weight", "shift_weight"):
+        for name in ("content_weight", "angle_weight", "shift_weight", "centring"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         check(0 < self.pixel_share <= 1, "pixel_share", self.pixel_share, "above 0 and at most 1")
         check(self.temperature >= 1, "temperature", self.temperature, "at least 1")
         check(self.anneal_steps >= 0, "anneal_steps", self.anneal_steps, "at least 0")
         check(self.draws >= 2, "draws", self.draws, "at least 2")
+        check(self.inference in ("elbo", "svi"), "inference", self.inference, "elbo or svi")
+        n = self.prior_draws
+        check(n >= 4 and n % 2 == 0, "prior_draws", n, "even, at least 4")
+        check_own(self.angle_prior, "angle_prior", ANGLE_PRIORS, needs_sample=False)
+        check_own(self.shift_prior, "shift_prior", SHIFT_PRIORS, needs_sample=True)
+        check_own(self.content_prior, "content_prior", CONTENT_PRIORS, needs_sample=True)
 
 
 _PAPER = RVAEConfig(

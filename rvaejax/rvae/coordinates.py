@@ -26,3 +26,10 @@ def rotate(points: Float[Array, "... 2"], angle: Float[Array, "..."]) -> Float[A
 def to_content(points: Float[Array, "p 2"], angle: Float[Array, ""], shift: Float[Array, " 2"]) -> Float[Array, "p 2"]:
     """Where in the content the pixels at `points` look, for content turned by `angle` and then moved by `shift`."""
     return rotate(points - shift[None], -angle)
+
+
+def content_frame(angle: Float[Array, ""], shift: Float[Array, " 2"]) -> Float[Array, "2 3"]:
+    """`to_content` as an affine map (M, o): it makes M p + o of a point p."""
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])
+    return jnp.concatenate([turn, -(turn @ shift)[:, None]], axis=1)

@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, Shaped
 from rvaejax.errors import ImageError
 from rvaejax.progress import progress
 from rvaejax.rvae import elbo
-from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.config import RVAEConfig, StandardNormal
 from rvaejax.rvae.coordinates import grid
+from rvaejax.rvae.divergences import kl_normal
 from rvaejax.rvae.inputs import check_fits, compact, scaled, unscaled
-from rvaejax.rvae.priors import kl_normal
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import Latents, SubImages
 
@@ -31,8 +31,9 @@ def encoder(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., di
     def apply(params, images, scaling):
         lo, hi = scaling
         q = model.encode(params, (images.astype(jnp.float32) - lo) / (hi - lo))
-        angle = jax.vmap(model.angle.summary)(q.angle)
-        shift = q.shift.mean * (config.shift_scale * shape[0] / 2)
+        angle = jax.vmap(model.families.angle.summary)(q.angle)
+        prior = model.prior_params(params)
+        shift = jax.vmap(lambda m: model.families.shift.value(m, prior["shift"]))(q.shift.mean) * (shape[0] / 2)
         content_kl = kl_normal(*q.content)
         return {
             "angle": angle.angle,
@@ -163,10 +164,14 @@ def content_facts(
     """Order, sign and mean divergence of the content latents.
 
     Content has no natural order or sign: the largest mean divergence comes first, and each latent is turned so that
-    its correlation with the windows' mean intensity is positive.
+    its correlation with the windows' mean intensity is positive. Priors other than the standard normal have no
+    divergence of a single latent: there it is that to the normal with the latent's own mean and variance.
     """
     raw = encode_raw(config, params, images, scaling, 256)
     kl = raw["content_kl"].mean(0)
+    if not isinstance(config.content_prior, StandardNormal):
+        variance = raw["content"].var(0) + (raw["content_sd"] ** 2).mean(0)
+        kl = (0.5 * np.log(variance)[None] - np.log(raw["content_sd"])).mean(0)
     order = np.argsort(-kl, kind="stable")
     intensity = scaled(images, scaling).mean(axis=(1, 2, 3))
     covariance = ((intensity - intensity.mean())[:, None] * (raw["content"] - raw["content"].mean(0))).mean(0)

@@ -1,6 +1,10 @@
 """Posteriors of the angle: how each is sampled, what it costs against its prior, and how it is summed up.
 
-All functions are for one example.
+All functions are for one example. A circular posterior is one of orientation k and residual r together; its prior is
+that of the angle, p(angle), with the orientation told by the angle as by Gaussians of half a bin around each: uniform
+over k and standard normal in r where p is uniform. Its divergence is therefore that to the uniform density less the
+mean of log p + log 2 pi. It is never below the divergence of the angle alone, and equal to it where the posterior's
+bins share the angles in the same way; an angle that one bin has to itself costs up to 0.24 nat more at its centre.
 """
 
 from __future__ import annotations
@@ -11,11 +15,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Integer, Key, PyTree
 
 from rvaejax.nets.encoders import Circular, Normal
-from rvaejax.rvae.config import AnglePrior, Encoder, PolarEncoder, UniformAngle
-from rvaejax.rvae.priors import kl_categorical, kl_normal, kl_wrapped_to_uniform, log_normal_bins, log_uniform_bins
+from rvaejax.rvae.config import AnglePrior, Encoder, GaussianAngle, PolarEncoder, UniformAngle
+from rvaejax.rvae.divergences import LOG_2PI, kl_categorical, kl_normal, kl_wrapped_to_uniform, log_uniform_bins
+from rvaejax.rvae.priors import circle
+from rvaejax.rvae.priors.build import build_angle
+from rvaejax.rvae.priors.circle import wrap
+from rvaejax.rvae.priors.functions import PriorFns
 
 
 class AngleDraws(NamedTuple):
@@ -37,17 +45,23 @@ class AngleSummary(NamedTuple):
 
 
 class AngleFamily(NamedTuple):
-    """What the ELBO and the encoder's users need of a posterior of the angle.
+    """What the ELBO and the encoder's users need of a posterior of the angle, and its prior.
 
     Attributes:
         draw: `(posterior, *, key) -> AngleDraws`.
-        kl: `(posterior) -> divergence to the prior [nat]`.
+        kl: `(posterior, params=None) -> divergence to the prior [nat]`, with the prior's parameters, if it has any.
         summary: `(posterior) -> AngleSummary`.
+        sample: `(posterior, *, key) -> angle` [rad], one plain draw.
+        log_prob: `(posterior, angle) -> log-density` of an angle on the circle.
+        prior: the prior's functions.
     """
 
     draw: Callable[..., AngleDraws]
     kl: Callable[..., Float[Array, ""]]
     summary: Callable[..., AngleSummary]
+    sample: Callable[..., Float[Array, ""]]
+    log_prob: Callable[..., Float[Array, ""]]
+    prior: PriorFns
 
 
 def draw_normal(q: Normal, *, key: Key[Array, ""]) -> Float[Array, " d"]:
@@ -55,24 +69,45 @@ def draw_normal(q: Normal, *, key: Key[Array, ""]) -> Float[Array, " d"]:
     return q.mean + jnp.exp(q.log_sd) * jax.random.normal(key, q.mean.shape)
 
 
-def wrap(angle: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The angle in (-pi, pi]."""
-    return -((jnp.pi - angle) % (2 * jnp.pi) - jnp.pi)
-
-
-def _gaussian_family(prior: AnglePrior) -> AngleFamily:
+def _gaussian_family(config: AnglePrior, prior: PriorFns) -> AngleFamily:
     def draw(q: Normal, *, key: Key[Array, ""]) -> AngleDraws:
         return AngleDraws(draw_normal(q, key=key), jnp.ones(1))
 
-    def kl(q: Normal) -> Float[Array, ""]:
-        if isinstance(prior, UniformAngle):
-            return kl_wrapped_to_uniform(q.log_sd[0])
-        return kl_normal(q.mean[0], q.log_sd[0], prior.sd, prior.mean_term)
+    def kl(q: Normal, params: PyTree = None) -> Float[Array, ""]:
+        mean, log_sd = q.mean[0], q.log_sd[0]
+        if isinstance(config, GaussianAngle):
+            return kl_normal(mean, log_sd, config.sd, config.mean_term)
+        if prior.kl is not None:
+            return prior.kl(q, params)
+        return kl_wrapped_to_uniform(log_sd) - _mean_log_prob(mean, log_sd, params) - LOG_2PI
 
-    return AngleFamily(draw, kl, lambda q: AngleSummary(wrap(q.mean[0]), jnp.exp(q.log_sd[0])))
+    def _mean_log_prob(mean, log_sd, params):
+        if prior.mean_log_prob is not None:
+            return prior.mean_log_prob(mean, jnp.exp(log_sd), params)
+        return circle.mean_by_series(lambda a: prior.log_prob(a, params), mean, log_sd)
+
+    def sample(q: Normal, *, key: Key[Array, ""]) -> Float[Array, ""]:
+        return draw_normal(q, key=key)[0]
+
+    def log_prob(q: Normal, angle: Float[Array, ""]) -> Float[Array, ""]:
+        return circle.log_wrapped_normal(angle, q.mean[0], q.log_sd[0])
+
+    summary = _summed_up_on_the_line
+    return AngleFamily(draw, kl, summary, sample, log_prob, prior)
 
 
-def _circular_family(prior: AnglePrior, k: int, draws: int) -> AngleFamily:
+def _summed_up_on_the_line(q: Normal) -> AngleSummary:
+    return AngleSummary(wrap(q.mean[0]), jnp.exp(q.log_sd[0]))
+
+
+def centres(q: Circular) -> Normal:
+    """Mean and logarithm of the standard deviation of the angle in each bin [rad]."""
+    k = q.logits.shape[-1]
+    half_bin = math.pi / k
+    return Normal(half_bin * (2 * jnp.arange(k) + q.residual.mean), q.residual.log_sd + math.log(half_bin))
+
+
+def _circular_family(config: AnglePrior, prior: PriorFns, k: int, draws: int) -> AngleFamily:
     half_bin = math.pi / k
 
     def draw(q: Circular, *, key: Key[Array, ""]) -> AngleDraws:
@@ -81,11 +116,28 @@ def _circular_family(prior: AnglePrior, k: int, draws: int) -> AngleFamily:
         residual = draw_normal(Normal(q.residual.mean[top], q.residual.log_sd[top]), key=for_residual)
         return AngleDraws(half_bin * (2 * top + residual), weight)
 
-    def kl(q: Circular) -> Float[Array, ""]:
-        bins = log_uniform_bins(k) if isinstance(prior, UniformAngle) else log_normal_bins(k, prior.sd)
-        return kl_categorical(q.logits, bins) + (jnp.exp(q.logits) * kl_normal(*q.residual)).sum()
+    def kl(q: Circular, params: PyTree = None) -> Float[Array, ""]:
+        if prior.kl is not None:
+            return prior.kl(q, params)
+        to_uniform = kl_categorical(q.logits, log_uniform_bins(k)) + (jnp.exp(q.logits) * kl_normal(*q.residual)).sum()
+        if isinstance(config, UniformAngle):
+            return to_uniform
+        mean, log_sd = centres(q)
+        if prior.mean_log_prob is not None:
+            each = prior.mean_log_prob(mean, jnp.exp(log_sd), params)
+        else:
+            each = circle.means_by_quadrature(lambda a: prior.log_prob(a, params), mean, jnp.exp(log_sd))
+        return to_uniform - (jnp.exp(q.logits) * (each + LOG_2PI)).sum()
 
-    return AngleFamily(draw, kl, lambda q: _main_mode(q, k))
+    def sample(q: Circular, *, key: Key[Array, ""]) -> Float[Array, ""]:
+        for_bin, for_residual = jax.random.split(key)
+        chosen, (mean, log_sd) = jax.random.categorical(for_bin, q.logits), centres(q)
+        return mean[chosen] + jnp.exp(log_sd[chosen]) * jax.random.normal(for_residual)
+
+    def log_prob(q: Circular, angle: Float[Array, ""]) -> Float[Array, ""]:
+        return jax.nn.logsumexp(q.logits + circle.log_wrapped_normal(angle, *centres(q)))
+
+    return AngleFamily(draw, kl, lambda q: _main_mode(q, k), sample, log_prob, prior)
 
 
 def _sum_and_sample(
@@ -121,6 +173,7 @@ def _main_mode(q: Circular, k: int) -> AngleSummary:
 
 def build(encoder: Encoder, prior: AnglePrior, draws: int) -> AngleFamily:
     """The functions for the posterior that `encoder` gives, against `prior`."""
+    functions = build_angle(prior)
     if isinstance(encoder, PolarEncoder):
-        return _circular_family(prior, encoder.orientations, draws)
-    return _gaussian_family(prior)
+        return _circular_family(prior, functions, encoder.orientations, draws)
+    return _gaussian_family(prior, functions)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,11 @@ from jaxtyping import Integer, PyTree, Shaped
 from rvaejax.progress import progress
 from rvaejax.rvae import elbo
 from rvaejax.rvae.calibration import angle_misfit
-from rvaejax.rvae.config import ConvEncoder, RVAEConfig
+from rvaejax.rvae.config import ConvEncoder, RVAEConfig, SpatialDecoder
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.inference import content_facts, decode, encode
 from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled
+from rvaejax.rvae.priors.probe import check_priors
 from rvaejax.rvae.record import SeedScore, TrainedRVAE
 from rvaejax.rvae.reporting import metrics_row, reporter
 from rvaejax.rvae.seeds import Evaluate, best_member, check_seeds, evaluation, side_by_side, stack
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
+_CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
+_FOR_SCALES = 256  # rows that set the scale of the encoder's features at the start
 _JUDGED = 256  # rows that the angle's standard deviation is judged by
 
 
@@ -54,6 +57,7 @@ def train(
     config: RVAEConfig | None = None,
     seed: int = 0,
     seeds: int = 1,
+    inference: Literal["elbo", "svi"] | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
     started: float | None = None,
@@ -75,6 +79,7 @@ def train(
         seed: of the weights, the split and the training.
         seeds: trainings side by side, on the same split, from this seed and those that follow it; the one with the
             highest held-out ELBO is kept, and its `seeds` tell how far the others agree with it.
+        inference: how the ELBO is estimated, instead of the configuration's: "elbo", or "svi" by NumPyro.
         steps: optimiser steps, instead of the configuration's.
         max_seconds: time budget; the schedule is shortened to end within it.
         started: `time.monotonic()` from which the budget counts; default: now.
@@ -91,9 +96,12 @@ def train(
     """
     began = time.monotonic() if started is None else started
     config = preset_config(preset) if config is None else config
+    if inference is not None:
+        config = replace(config, inference=inference)
     if steps is not None:
         config = replace(config, training=replace(config.training, steps=steps))
     check_training_set(subimages)
+    check_priors(config, tuple(int(v) for v in subimages.images.shape[1:]))  # type: ignore[arg-type]
     images, scaling = compact(subimages.images), intensity_range(subimages.images)
     rows, held = split_rows(len(images), config.training.holdout, seed)
     check_seeds(config, seeds, len(held))
@@ -104,7 +112,7 @@ def train(
             len(held),
             config.training.batch_size,
         )
-    start = _start(config, images[held[:_SAMPLE]], scaling, seed, seeds)
+    start = _start(config, images[rows[:_SAMPLE]], images[held[:_SAMPLE]], scaling, seed, seeds)
     with progress(total=config.training.steps, desc="training", unit="steps") as bar:
         result = fit(
             start.loss,
@@ -160,17 +168,19 @@ class _Start(NamedTuple):
 
 def _start(
     config: RVAEConfig,
+    seen: Shaped[np.ndarray, "m h w c"],
     held_out: Shaped[np.ndarray, "n h w c"],
     scaling: tuple[float, float],
     seed: int,
     seeds: int,
 ) -> _Start:
     model, loss_fn, batch_fn = _functions(config, held_out.shape[1:])
-    init, params, keys = jax.jit(lambda key: model.init(key=key)), [], []
+    init, params, keys = jax.jit(lambda key, images: model.init(key=key, images=images)), [], []
+    sample = scaled(seen[:_FOR_SCALES], scaling)
     evaluate = None
     for number in range(seed, seed + seeds):
         for_init, for_training, for_test = jax.random.split(jax.random.key(number), 3)
-        params.append(init(for_init))
+        params.append(init(for_init, sample))
         keys.append(for_training)
         if number == seed and len(held_out):
             evaluate = _evaluation(model, held_out, scaling, for_test)
@@ -195,13 +205,21 @@ def _for_this_machine(config: RVAEConfig) -> TrainingConfig:
 @functools.lru_cache(maxsize=8)
 def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RVAE, LossFn, BatchFn]:
     """The rVAE and its loss and batches for the loop; the same objects each time, so that they compile once."""
-    model, draw_rows = elbo.build(config, shape), random_rows(config.training.batch_size)
+    # Measured for the spatial decoder only; the Fourier decoder takes the whole batch at once.
+    in_pieces = isinstance(config.decoder, SpatialDecoder) and jax.default_backend() == "cpu"
+    most_rows = _CACHED_ROWS if in_pieces else None
+    model, draw_rows = elbo.build(config, shape, most_rows), random_rows(config.training.batch_size)
+    loss = model.loss
+    if config.inference == "svi":
+        from rvaejax.rvae.numpyro_models import build_loss  # NumPyro: not for every training
+
+        loss = build_loss(config, shape)
 
     def batch_fn(data, *, key, step):
         return {**data, "images": draw_rows(data["images"], key=key, step=step), "step": step}
 
     def loss_fn(params, batch, key):
-        return model.loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key)
+        return loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key)
 
     return model, loss_fn, batch_fn
 
