@@ -38,10 +38,14 @@ class _Spatial(nn.Module):
         return out + nn.Dense(features, use_bias=False, name=f"skip_{i}")(content)[None, :]
 
 
-def fourier_modes(config: FourierDecoder, size: int) -> tuple[int, Float[np.ndarray, "n m"]]:
-    """Highest mode N, and the envelope (N + 1, 2 N + 1) of the coefficients of modes (0..N, -N..N)."""
+def fourier_modes(config: FourierDecoder, size: int, axes: int = 2) -> tuple[int, Float[np.ndarray, "n m"]]:
+    """Highest mode N, and the envelope (N + 1, 2 N + 1) of the coefficients of modes (0..N, -N..N).
+
+    Along one axis the envelope is (N + 1, 1), of modes (0..N, 0).
+    """
     highest = max(1, min(config.max_modes, math.ceil(config.cutoff * config.period * size)))
-    fx, fy = np.meshgrid(np.arange(highest + 1), np.arange(-highest, highest + 1), indexing="ij")
+    across = highest if axes == 2 else 0
+    fx, fy = np.meshgrid(np.arange(highest + 1), np.arange(-across, across + 1), indexing="ij")
     radius = np.hypot(fx, fy)
     envelope = np.where(radius <= highest + 0.5, np.exp(-((radius / highest) ** 2)), 0.0)
     return highest, envelope / np.sqrt((envelope**2).sum())
@@ -53,10 +57,11 @@ class _Fourier(nn.Module):
     config: FourierDecoder
     size: int
     channels: int
+    axes: int = 2
 
     @nn.compact
     def __call__(self, points: Float[Array, "p 2"], content: Float[Array, " d"]) -> Float[Array, "p c"]:
-        highest, envelope = fourier_modes(self.config, self.size)
+        highest, envelope = fourier_modes(self.config, self.size, self.axes)
         z = content
         for i in range(self.config.layers):
             h = nn.Dense(self.config.hidden)(z)
@@ -70,7 +75,7 @@ class _Fourier(nn.Module):
             a = a + nn.Dense(coefficients, use_bias=False, kernel_init=init, name=f"skip_{self.config.layers}")(content)
         a = a.reshape(2, self.channels, *envelope.shape) * jnp.asarray(envelope[None, None], a.dtype)
         turns = points.T / (2 * self.config.period)  # a window is 2 units wide
-        ex, ey = _harmonics(turns[0], highest), _harmonics(turns[1], highest)
+        ex, ey = _harmonics(turns[0], highest), _harmonics(turns[1], envelope.shape[1] // 2)
         cos = jnp.concatenate([ey[0][:0:-1], ey[0]])
         sin = jnp.concatenate([-ey[1][:0:-1], ey[1]])
         # sum over m of (a0 + i a1) exp(i m y), real and imaginary part as one real matrix product
@@ -96,12 +101,15 @@ def _cos_turns(turns: Float[Array, "..."]) -> Float[Array, "..."]:
     return -t * (6.28318516 + u * (-41.34165491 + u * (81.60099705 + u * (-76.54962907 + u * 39.5355917))))
 
 
-def build(config: Decoder, size: int, channels: int, content_dim: int) -> Network:
-    """The decoder of windows of `size` px.
+def build(config: Decoder, size: int, channels: int, content_dim: int, axes: int = 2) -> Network:
+    """The decoder of windows of `size` px along each of their axes; signals have one, x.
 
     Returns:
         `init(*, key) -> params` and `apply(params, points (p, 2), content (d,)) -> (p, c)`, for one example; points
         are in units of the half window.
     """
-    module = _Spatial(config, channels) if isinstance(config, SpatialDecoder) else _Fourier(config, size, channels)
+    if isinstance(config, SpatialDecoder):
+        module: nn.Module = _Spatial(config, channels)
+    else:
+        module = _Fourier(config, size, channels, axes)
     return Network(lambda *, key: module.init(key, jnp.zeros((1, 2)), jnp.zeros(content_dim)), module.apply)

@@ -17,7 +17,7 @@ SIZE, CHANNELS = 13, 2
 
 @pytest.fixture(scope="module")
 def encode():
-    net = encoders.build(CONFIG, (SIZE, SIZE, CHANNELS), content_dim=3)
+    net = encoders.build(CONFIG, (SIZE, SIZE, CHANNELS), encoders.Dims(3))
     params = jax.jit(lambda key: net.init(key=key))(jax.random.key(0))
     family = latents.build(CONFIG, UniformAngle(), 2)
 
@@ -90,7 +90,7 @@ def test_polar_samples_of_a_linear_ramp_are_exact():
 @pytest.mark.parametrize("size", [4, 12, 13])
 @pytest.mark.parametrize("config", [MLPEncoder(hidden=8), ConvEncoder(filters=(4, 4), hidden=8)])
 def test_gaussian_encoders_split_angle_shift_and_content(config, size):
-    net = encoders.build(config, (size, size, 2), content_dim=5)
+    net = encoders.build(config, (size, size, 2), encoders.Dims(5))
     params = jax.jit(lambda key: net.init(key=key))(jax.random.key(0))
     q = net.apply(params, jnp.ones((3, size, size, 2)))
     assert [v.mean.shape for v in q] == [(3, 1), (3, 2), (3, 5)]
