@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
+from rvaejax.model_commands import Scan
 from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, TrainOptions, check_seed
 from rvaejax.simulate.config import MovieConfig
 
@@ -241,5 +242,6 @@ COMMANDS: dict[str, Any] = {
     "train-segmenter": TrainSegmenter,
     "encode": Encode,
     "check": Check,
+    "scan": Scan,
     "report": Report,
 }

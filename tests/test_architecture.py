@@ -20,6 +20,7 @@ LAYERS = (
     {"analysis"},
     {"plotting", "report"},
     {"pipeline"},
+    {"model_commands"},
     {"commands"},
     {"cli"},
     {"__main__"},

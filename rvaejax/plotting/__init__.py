@@ -3,6 +3,7 @@
 from rvaejax.plotting.dynamics import angle_histogram, angle_over_time, atom_counts, content_over_time
 from rvaejax.plotting.images import frame_overview, latent_manifold, probability_maps
 from rvaejax.plotting.maps import real_space_maps
+from rvaejax.plotting.scan import scan_figure
 from rvaejax.plotting.style import save_figure
 from rvaejax.plotting.training import losses
 
@@ -17,4 +18,5 @@ __all__ = [
     "probability_maps",
     "real_space_maps",
     "save_figure",
+    "scan_figure",
 ]
