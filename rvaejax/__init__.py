@@ -32,6 +32,8 @@ _HOME = {
     "find_atoms": "rvaejax.atoms.localise",
     "load_model": "rvaejax.rvae.storage",
     "load_segmenter": "rvaejax.segmentation.weights",
+    "posterior": "rvaejax.rvae.posterior.sampling",
+    "preset": "rvaejax.rvae.config",
     "read_movie": "rvaejax.io.movies",
     "read_subimages": "rvaejax.io.subimages",
     "save_model": "rvaejax.rvae.storage",
@@ -53,9 +55,11 @@ if TYPE_CHECKING:
     from rvaejax.io.subimages import read_subimages as read_subimages
     from rvaejax.io.subimages import write_subimages as write_subimages
     from rvaejax.io.tables import write_atoms as write_atoms
+    from rvaejax.rvae.config import preset as preset
     from rvaejax.rvae.inference import decode as decode
     from rvaejax.rvae.inference import encode as encode
     from rvaejax.rvae.model import train as train
+    from rvaejax.rvae.posterior.sampling import posterior as posterior
     from rvaejax.rvae.storage import load_model as load_model
     from rvaejax.rvae.storage import save_model as save_model
     from rvaejax.segmentation.predict import segment as segment

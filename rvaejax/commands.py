@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.model_commands import Scan
+from rvaejax.model_commands import Posterior, Scan
 from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, TrainOptions, check_seed
 from rvaejax.simulate.config import MovieConfig
 
@@ -243,5 +243,6 @@ COMMANDS: dict[str, Any] = {
     "encode": Encode,
     "check": Check,
     "scan": Scan,
+    "posterior": Posterior,
     "report": Report,
 }

@@ -200,3 +200,25 @@ class Latents:
 
     def __len__(self) -> int:
         return len(self.angle)
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """Which atoms of different frames are the same one, and how the specimen drifted.
+
+    Attributes:
+        track: (n,) number of the trajectory of each row of the `Atoms` table, from 0, in the order of their births.
+        frames: (t,) numbers of the frames that have atoms, ascending.
+        drift: (t, 2) how far (x, y) the specimen has moved since the first of them [px of the input frame].
+    """
+
+    track: Integer[np.ndarray, " n"]
+    frames: Integer[np.ndarray, " t"]
+    drift: Float[np.ndarray, "t 2"]
+
+    def __len__(self) -> int:
+        return int(self.track.max(initial=-1)) + 1
+
+    def at_rest(self, atoms: Atoms) -> Float[np.ndarray, "n 2"]:
+        """Positions (x, y) of the atoms with the drift taken off [px of the first frame]."""
+        return np.column_stack([atoms.x, atoms.y]) - self.drift[np.searchsorted(self.frames, atoms.frame)]

@@ -36,3 +36,11 @@ def untyped() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def chains() -> Iterator[None]:
+    """Without the check of keys' reuse, which NumPyro's sampler fails: it carries a key that it may not use again."""
+    jax.config.update("jax_debug_key_reuse", False)
+    yield
+    jax.config.update("jax_debug_key_reuse", True)

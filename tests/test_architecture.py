@@ -17,7 +17,7 @@ LAYERS = (
     {"simulate", "nets"},
     {"training"},
     {"segmentation", "atoms", "rvae"},
-    {"analysis"},
+    {"analysis", "baselines"},
     {"plotting", "report"},
     {"pipeline"},
     {"model_commands"},

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
+from scipy.spatial import cKDTree
 
+from rvaejax.atoms.matching import cheapest_pairs
 from rvaejax.types import Atoms
 
 
@@ -39,10 +39,9 @@ def match(
     """One-to-one pairs (rows of each table) within `tolerance`: as many as possible, at the least total distance."""
     if len(true_xy) == 0 or len(found_xy) == 0:
         return np.zeros(0, int), np.zeros(0, int)
-    distance = cdist(true_xy, found_xy)
-    rows, columns = linear_sum_assignment(np.where(distance <= tolerance, distance, 1e6))
-    near = distance[rows, columns] <= tolerance
-    return rows[near], columns[near]
+    near = cKDTree(true_xy).sparse_distance_matrix(cKDTree(found_xy), tolerance, output_type="ndarray")
+    alone = tolerance * (min(len(true_xy), len(found_xy)) + 1)  # one pair more is worth any distance
+    return cheapest_pairs(near["i"], near["j"], near["v"], np.full(len(true_xy), alone), np.full(len(found_xy), alone))
 
 
 def match_atoms(truth: Atoms, found: Atoms, *, tolerance_nm: float = 0.05) -> tuple[np.ndarray, np.ndarray]:

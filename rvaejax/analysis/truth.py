@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_score
-from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier
 
 from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
+from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.grains import FOLD as GRAIN_FOLD
+from rvaejax.analysis.grains import movie_grains
 from rvaejax.analysis.scores import match_atoms, score_atoms
+from rvaejax.analysis.sites import bonded_mean, movie_sites
 from rvaejax.simulate.truth import Truth
 from rvaejax.types import Atoms, Latents, SubImages
 
@@ -23,9 +28,12 @@ def against_truth(
 
     Detection and position count atoms 0.12 nm or more from the border. The angle is compared, modulo 120 degrees and
     after one offset (the decoder's own orientation is free), with the direction of the three bonds of each bulk atom.
-    Defects (kind other than bulk) are told from bulk in two ways: without any label, by how far a site's 15 nearest
-    neighbours in latent space are (area under the ROC curve: what is rare is a defect); and with labels, by a vote of
-    these neighbours (accuracy balanced between the two, 5-fold cross-validation over atoms).
+    Grains are found from the angles and the bonds of the atoms that were found; the orientation of each is compared
+    with the mean over the true directions of its atoms. Defects (kind other than bulk) are told from bulk in two ways:
+    without any label, by how far a site's content is from the majority's (`deviation`; area under the ROC curve); and
+    with labels, by a vote of the 15 nearest neighbours in latent space (accuracy balanced between the two, 5-fold
+    cross-validation over atoms). The correlation with the true local order is that of the content latent for which it
+    is the largest: as it is, and averaged twice over bonded neighbours, as the true order is.
     """
     found = score_atoms(truth.atoms, atoms, size=size, border_px=0.12 / truth.atoms.pixel_size_nm)
     in_truth, in_found = match_atoms(truth.atoms, atoms)
@@ -47,13 +55,62 @@ def against_truth(
         "angle error, median [deg]": round(float(np.degrees(np.median(np.abs(error)))), 2),
         "angle concentration R": round(concentration(error, FOLD), 4),
     }
+    scores |= _grain_scores(truth, atoms, subimages, angle_of=latents.angle - offset, partner=partner)
+    strange = deviation(latents)[known]
+    scores |= _order_score(truth.crystallinity[row[known]], atoms, subimages, latents, known)
     defect = kind != "bulk"
     if 0 < defect.sum() < len(defect):
-        rarity = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(z).kneighbors()[0].mean(1)
-        scores["defects, AUC without labels"] = round(float(roc_auc_score(defect, rarity)), 4)
+        scores["defects, AUC without labels"] = round(float(roc_auc_score(defect, strange)), 4)
         vote = KNeighborsClassifier(NEIGHBOURS)
         # an atom's later frames never vote on its earlier ones
         groups, folds = truth.identity[row[known]], GroupKFold(5)
         accuracy = cross_val_score(vote, z, defect, groups=groups, cv=folds, scoring="balanced_accuracy")
         scores["defects, accuracy (balanced)"] = round(float(accuracy.mean()), 4)
     return scores
+
+
+def _order_score(
+    order: Float[np.ndarray, " k"], atoms: Atoms, subimages: SubImages, latents: Latents, known: Bool[np.ndarray, " n"]
+) -> dict[str, float]:
+    """The largest correlation of a content latent with the true order of the `known` sub-images."""
+    if not len(order) or np.ptp(order) == 0:
+        return {}
+    pairs, single, averaged = movie_sites(atoms).pairs, [0.0], [0.0]
+    for content in latents.content.T:
+        whole = np.full(len(atoms), np.nan)
+        whole[subimages.atom] = content
+        smooth = bonded_mean(whole, pairs, 2)[subimages.atom]
+        if np.ptp(content[known]) > 0:
+            single.append(abs(np.corrcoef(content[known], order)[0, 1]))
+            averaged.append(abs(np.corrcoef(smooth[known], order)[0, 1]))
+    return {
+        "correlation with local order": round(float(max(single)), 3),
+        "correlation with local order, over neighbours": round(float(max(averaged)), 3),
+    }
+
+
+def _grain_scores(
+    truth: Truth,
+    atoms: Atoms,
+    subimages: SubImages,
+    *,
+    angle_of: Float[np.ndarray, " n"],
+    partner: Int[np.ndarray, " m"],
+) -> dict[str, float]:
+    """How many grains there are in a frame, and the largest error of the orientation of one."""
+    angle = np.full(len(atoms), np.nan)
+    angle[subimages.atom] = angle_of
+    grains = movie_grains(atoms, angle, movie_sites(atoms).pairs)
+    true = np.where(partner >= 0, truth.orientation[partner], np.nan)
+    true[(partner >= 0) & (truth.kind[partner] != "bulk")] = np.nan
+    errors = []
+    for number, found in enumerate(grains.angle):
+        here = true[(grains.grain == number) & np.isfinite(true)]
+        if len(here):
+            errors.append(abs(circular_difference(found, circular_mean(here, GRAIN_FOLD), GRAIN_FOLD)))
+    if not errors:
+        return {}
+    return {
+        "grains in a frame": round(len(grains.angle) / len(np.unique(atoms.frame)), 2),
+        "grain orientation error, largest [deg]": round(float(np.degrees(max(errors))), 2),
+    }

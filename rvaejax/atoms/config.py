@@ -80,3 +80,40 @@ class WindowConfig:
             raise ConfigError(f"window_nm must lie between 0.05 and 20 nm, got {self.window_nm:g}")
         if self.source not in ("maps", "frames"):
             raise ConfigError(f"source is 'maps' or 'frames', got {self.source!r}")
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """How atoms are linked from frame to frame. Lengths in nm.
+
+    An atom of the lattice that is not linked costs reach_nm² / 2 in either frame, another one 0.75 dopant_reach_nm²;
+    a link costs its length squared, and reach_nm² / 2 + 0.65 dopant_reach_nm² more where the species changes. So the
+    farthest hop of a dopant, with the lattice atom that gives way to it, is cheaper than two changes of species, and
+    one change of species is cheaper than a death and a birth at the same place.
+
+    Attributes:
+        lattice: species of the lattice; its atoms rarely leave their places.
+        reach_nm: longest move of a lattice atom; about a bond, so that rows of atoms never shift to close a gap.
+        dopant_reach_nm: longest move of any other atom; 0.36 nm is two bonds and a half.
+        change_nm: longest move of an atom whose species changes: its place stays.
+        gap: frames that an atom may be missing from before its trajectory ends.
+        drift: whether the drift of the specimen is removed first.
+        drift_nm: largest drift between two frames.
+    """
+
+    lattice: str = "C"
+    reach_nm: float = 0.15
+    dopant_reach_nm: float = 0.36
+    change_nm: float = 0.1
+    gap: int = 2
+    drift: bool = True
+    drift_nm: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name in ("reach_nm", "dopant_reach_nm", "change_nm", "drift_nm"):
+            if not 0 < getattr(self, name) <= 5:
+                raise ConfigError(f"{name} must lie between 0 and 5 nm, got {getattr(self, name):g}")
+        if self.dopant_reach_nm < self.reach_nm:
+            raise ConfigError(f"dopant_reach_nm must be at least reach_nm, {self.reach_nm:g}; make it larger")
+        if self.gap < 0:
+            raise ConfigError(f"gap must be 0 or more frames, got {self.gap}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from rvaejax.atoms.config import WindowConfig
 from rvaejax.errors import ConfigError
 from rvaejax.rvae.config import RVAEConfig, preset
+from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.segmentation.config import SegmenterConfig
 
 if TYPE_CHECKING:
@@ -79,6 +80,28 @@ class CheckConfig:
         for name, least in (("rows", 20), ("turns", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"--{name} must be at least {least}, got {getattr(self, name)}")
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class PosteriorConfig:
+    """Options of the sampling of posteriors.
+
+    Attributes:
+        rows: sub-images, drawn at random.
+        these: row numbers of sub-images, instead.
+        seed: of the choice and of the chains.
+        nuts: the chains.
+    """
+
+    rows: int = 16
+    these: tuple[int, ...] = ()
+    seed: int = 0
+    nuts: NutsConfig = NutsConfig()
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise ConfigError(f"--rows must be at least 1, got {self.rows}")
         check_seed(self.seed)
 
 

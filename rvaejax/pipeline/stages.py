@@ -21,6 +21,7 @@ from rvaejax.rvae.given import Given, check_given
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
 from rvaejax.rvae.model import split_rows, train
+from rvaejax.rvae.priors.probe import check_priors
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.seeds import check_seeds
 from rvaejax.rvae.storage import load_model, save_model
@@ -44,6 +45,7 @@ def train_file(
     with _naming(source):
         check_training_set(subimages)
         given = check_given(config, subimages)
+    check_priors(given.config, tuple(int(v) for v in subimages.images.shape[1:]))  # type: ignore[arg-type]
     check_seeds(config, options.seeds, len(split_rows(len(subimages), config.training.holdout, options.seed)[1]))
     sections = _sections(options, config, subimages, given)
     if resume:

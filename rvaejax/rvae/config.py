@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from rvaejax.errors import ConfigError
 from rvaejax.nets.config import (
@@ -115,6 +116,8 @@ class RVAEConfig:
         temperature: divisor of the log-likelihood at the first step, falling to 1 by `anneal_steps`. Hot, equivalent
             orientations stay open until the strongest difference between them (a missing neighbour) is found.
         anneal_steps: steps until the temperature is 1.
+        inference: how the ELBO is estimated: "elbo" by its terms, in closed form where there is one (`elbo.py`); "svi"
+            by NumPyro's model and guide (`numpyro_models.py`), summing over all orientations of a circular posterior.
         training: the optimiser and its length.
     """
 
@@ -138,6 +141,7 @@ class RVAEConfig:
     prior_draws: int = 8
     temperature: float = 10.0
     anneal_steps: int = 300
+    inference: Literal["elbo", "svi"] = "elbo"
     training: TrainingConfig = field(
         default=TrainingConfig(steps=4000, batch_size=64, learning_rate=2e-3, schedule="cosine", warmup=50)
     )
@@ -151,6 +155,7 @@ class RVAEConfig:
         check(self.temperature >= 1, "temperature", self.temperature, "at least 1")
         check(self.anneal_steps >= 0, "anneal_steps", self.anneal_steps, "at least 0")
         check(self.draws >= 2, "draws", self.draws, "at least 2")
+        check(self.inference in ("elbo", "svi"), "inference", self.inference, "elbo or svi")
         n = self.prior_draws
         check(n >= 4 and n % 2 == 0, "prior_draws", n, "even, at least 4")
         if not self.pose.rotation and self.target is None and isinstance(self.encoder, PolarEncoder):
@@ -191,6 +196,16 @@ PRESETS = {
     ),
     "spectra": _SPECTRA,
 }
+
+
+def check_plain(config: RVAEConfig, what: str) -> None:
+    """Refuses an rVAE with latents other than angle, shift and content, for `what` knows these alone.
+
+    Raises:
+        ConfigError: it has classes or scale, lacks rotation or shift, or draws spectra.
+    """
+    if config.classes is not None or config.target is not None or config.pose != Pose():
+        raise ConfigError(f"{what} knows angle, shift and content alone: not with classes, a target, or another pose")
 
 
 def preset(name: str) -> RVAEConfig:

@@ -100,6 +100,15 @@ def drawn_shape(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[int, i
     return shape if config.target is None else (1, config.target.length or 0, 1)
 
 
+def draw_pixels(config: RVAEConfig, pixels: int, *, key: Key[Array, ""]) -> Int[Array, " p"] | None:
+    """Those of all `pixels` that a step's likelihood is estimated from; None for all of them.
+
+    The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
+    """
+    count = max(FEWEST_PIXELS, round(config.pixel_share * pixels))
+    return None if count >= pixels else jax.random.randint(key, (count,), 0, pixels)
+
+
 def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     """The rVAE of windows of shape (h, w, c), h = w or h = 1; every choice of family is made here."""
     height, width, channels = drawn_shape(config, shape)
@@ -191,9 +200,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
 
     def loss(params: PyTree, images, step: Integer[Array, ""] | int, *, key, labels=None, targets=None):
         for_pixels, for_terms = jax.random.split(key)
-        # The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
-        count = max(FEWEST_PIXELS, round(config.pixel_share * all_pixels))
-        pixels = None if count >= all_pixels else jax.random.randint(for_pixels, (count,), 0, all_pixels)
+        pixels = draw_pixels(config, all_pixels, key=for_pixels)
         if config.target is not None:
             images = blind(config, images, key=jax.random.fold_in(key, 2))
         found = estimate(params, images, for_terms, pixels, labels, targets, schedules.content_share(config, step))

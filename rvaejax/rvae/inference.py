@@ -14,7 +14,7 @@ from rvaejax.errors import ImageError
 from rvaejax.nets.encoders import Encoded
 from rvaejax.progress import progress
 from rvaejax.rvae import classes, elbo
-from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.config import RVAEConfig, StandardNormal
 from rvaejax.rvae.coordinates import window_grid
 from rvaejax.rvae.divergences import kl_normal
 from rvaejax.rvae.given import check_labels
@@ -239,10 +239,14 @@ def content_facts(
     """Order, sign and mean divergence of the content latents.
 
     Content has no natural order or sign: the largest mean divergence comes first, and each latent is turned so that
-    its correlation with the windows' mean intensity is positive.
+    its correlation with the windows' mean intensity is positive. Priors other than the standard normal have no
+    divergence of a single latent: there it is that to the normal with the latent's own mean and variance.
     """
     raw = encode_raw(config, params, images, scaling, 256, labels)
     kl = raw["content_kl"].mean(0)
+    if not isinstance(config.content_prior, StandardNormal):
+        variance = raw["content"].var(0) + (raw["content_sd"] ** 2).mean(0)
+        kl = (0.5 * np.log(variance)[None] - np.log(raw["content_sd"])).mean(0)
     order = np.argsort(-kl, kind="stable")
     intensity = scaled(images, scaling).mean(axis=(1, 2, 3))
     covariance = ((intensity - intensity.mean())[:, None] * (raw["content"] - raw["content"].mean(0))).mean(0)

@@ -3,8 +3,8 @@
 All functions are for one example. A circular posterior is one of orientation k and residual r together; its prior is
 that of the angle, p(angle), with the orientation told by the angle as by Gaussians of half a bin around each: uniform
 over k and standard normal in r where p is uniform. Its divergence is therefore that to the uniform density less the
-mean of log p + log 2 pi. It is never below the divergence of the angle alone, and equal to it where bins do not share
-an angle.
+mean of log p + log 2 pi. It is never below the divergence of the angle alone, and equal to it where the posterior's
+bins share the angles in the same way; an angle that one bin has to itself costs up to 0.24 nat more at its centre.
 """
 
 from __future__ import annotations

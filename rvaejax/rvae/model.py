@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +58,7 @@ def train(
     config: RVAEConfig | None = None,
     seed: int = 0,
     seeds: int = 1,
+    inference: Literal["elbo", "svi"] | None = None,
     steps: int | None = None,
     max_seconds: float | None = None,
     started: float | None = None,
@@ -81,6 +82,7 @@ def train(
         seed: of the weights, the split and the training.
         seeds: trainings side by side, on the same split, from this seed and those that follow it; the one with the
             highest held-out ELBO is kept, and its `seeds` tell how far the others agree with it.
+        inference: how the ELBO is estimated, instead of the configuration's: "elbo", or "svi" by NumPyro.
         steps: optimiser steps, instead of the configuration's.
         max_seconds: time budget; the schedule is shortened to end within it.
         started: `time.monotonic()` from which the budget counts; default: now.
@@ -98,6 +100,8 @@ def train(
     """
     began = time.monotonic() if started is None else started
     config = preset_config(preset) if config is None else config
+    if inference is not None:
+        config = replace(config, inference=inference)
     if steps is not None:
         config = replace(config, training=replace(config.training, steps=steps))
     check_training_set(subimages)
@@ -213,12 +217,17 @@ def _for_this_machine(config: RVAEConfig) -> TrainingConfig:
 def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RVAE, LossFn, BatchFn]:
     """The rVAE and its loss and batches for the loop; the same objects each time, so that they compile once."""
     model, draw = elbo.build(config, shape), drawer(config)
+    loss = model.loss
+    if config.inference == "svi":
+        from rvaejax.rvae.numpyro_models import build_loss  # NumPyro: not for every training
+
+        loss = build_loss(config, shape)
 
     def batch_fn(data, *, key, step):
         return {**data, **draw(data, key=key, step=step), "step": step}
 
     def loss_fn(params, batch, key):
         further = {name: batch[name] for name in ("labels", "targets") if name in batch}
-        return model.loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key, **further)
+        return loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key, **further)
 
     return model, loss_fn, batch_fn

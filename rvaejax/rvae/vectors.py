@@ -42,6 +42,7 @@ class VectorFamily(NamedTuple):
         kl: `(posterior, params=None, *, key) -> Divergence`; the key is for what has no closed form.
         log_prior: `(latent, params=None) -> log-density` of the prior, in the encoder's latent.
         sampled: whether the divergence is estimated from draws.
+        scale: the prior's unit in that of the encoder's latent, where there is no transport.
         prior: the prior's functions.
     """
 
@@ -50,6 +51,7 @@ class VectorFamily(NamedTuple):
     kl: Callable[..., Divergence]
     log_prior: Callable[..., Float[Array, ""]]
     sampled: bool
+    scale: float
     prior: PriorFns
 
 
@@ -89,7 +91,7 @@ def _family(
             return log_normal(latent, jnp.zeros_like(latent), jnp.zeros_like(latent))
         return prior.log_prob(scale * latent, params) + latent.shape[-1] * log_scale
 
-    return VectorFamily(value, draw, kl, log_prior, prior.transport is None and prior.kl is None, prior)
+    return VectorFamily(value, draw, kl, log_prior, prior.transport is None and prior.kl is None, scale, prior)
 
 
 def build_shift_family(config: RVAEConfig) -> VectorFamily:

@@ -21,7 +21,7 @@ from rvaejax.rvae.priors.config import (
     VonMisesAngle,
     VonMisesMixtureAngle,
 )
-from rvaejax.rvae.priors.functions import PriorFns, no_params
+from rvaejax.rvae.priors.functions import RATE, PriorFns, no_params
 
 _WIDTHS, _WIDTH_WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 
@@ -31,6 +31,11 @@ def log_von_mises(
 ) -> Float[Array, "..."]:
     """Log-density k cos(N (angle - mean)) - log(2 pi I0(k)), written so that a large k does not overflow."""
     return concentration * (jnp.cos(fold * (angle - mean)) - 1) - jnp.log(i0e(concentration)) - LOG_2PI
+
+
+def concentration(params: dict[str, Array]) -> Float[Array, "..."]:
+    """The concentration of a von Mises density, or of each of a mixture, from the learned parameters."""
+    return jnp.exp(RATE * params["raw"])
 
 
 def uniform(prior: UniformAngle) -> PriorFns:
@@ -59,11 +64,11 @@ def gaussian(prior: GaussianAngle) -> PriorFns:
 
 def von_mises(prior: VonMisesAngle) -> PriorFns:
     """E[log p] under a wrapped normal: k exp(-N^2 sd^2 / 2) cos(N (m - mean)) - log(2 pi I0(k))."""
-    start = {"mean": jnp.float32(prior.mean), "raw": _inverse_softplus(prior.concentration)}
+    start = {"mean": jnp.float32(prior.mean), "raw": _raw(prior.concentration)}
 
     def own(params):
         p = params if prior.learn else start
-        return p["mean"], jax.nn.softplus(p["raw"])
+        return p["mean"], concentration(p)
 
     def log_prob(angle, params):
         mean, k = own(params)
@@ -83,13 +88,13 @@ def von_mises_mixture(prior: VonMisesMixtureAngle) -> PriorFns:
     weights = np.ones(count) if prior.weights is None else np.asarray(prior.weights)
     start = {
         "mean": jnp.asarray(prior.means, jnp.float32),
-        "raw": jnp.full(count, _inverse_softplus(prior.concentration)),
+        "raw": jnp.full(count, _raw(prior.concentration)),
         "logits": jnp.asarray(np.log(weights / weights.sum()), jnp.float32),
     }
 
     def log_prob(angle, params):
         p = params if prior.learn else start
-        each = log_von_mises(angle, p["mean"], jax.nn.softplus(p["raw"]))
+        each = log_von_mises(angle, p["mean"], concentration(p), prior.fold)
         return jax.nn.logsumexp(jax.nn.log_softmax(p["logits"]) + each)
 
     return PriorFns(log_prob, None, _starting(start, prior.learn))
@@ -102,7 +107,8 @@ def learned(prior: LearnedAngle) -> PriorFns:
 
     def series(angle, sd, params):
         damping = jnp.exp(-0.5 * (orders * jnp.minimum(sd, 1e3)) ** 2)
-        return damping @ (jnp.cos(orders * angle) * params["cos"] + jnp.sin(orders * angle) * params["sin"])
+        waves = jnp.cos(orders * angle) * params["cos"] + jnp.sin(orders * angle) * params["sin"]
+        return RATE * damping @ waves
 
     def mean_log_prob(mean, sd, params):
         at_points = jax.vmap(lambda a: series(a, 0.0, params))
@@ -129,8 +135,8 @@ def hierarchical(prior: HierarchicalAngle) -> PriorFns:
     return PriorFns(log_prob, None, _starting(start, prior.learn))
 
 
-def _inverse_softplus(value: float) -> Float[Array, ""]:
-    return jnp.asarray(value + math.log(-math.expm1(-value)), jnp.float32)
+def _raw(value: float) -> Float[Array, ""]:
+    return jnp.asarray(math.log(value) / RATE, jnp.float32)
 
 
 def _starting(start: PyTree, learn: bool) -> Callable[..., PyTree]:

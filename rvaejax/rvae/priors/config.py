@@ -59,21 +59,27 @@ class VonMisesAngle:
 
 @dataclass(frozen=True)
 class VonMisesMixtureAngle:
-    """A mixture of von Mises densities: the two sublattices of graphene are two modes half a turn apart.
+    """A mixture of von Mises densities.
+
+    The two sublattices of a grain of graphene are two directions half a turn apart; of sites that repeat after a third
+    of a turn, `means=(0, pi / 3), fold=3`.
 
     Attributes:
         means: directions of the modes [rad].
-        concentration: of each at the start; a mode's standard deviation is about 1 / sqrt(concentration).
+        concentration: of each at the start; a mode's standard deviation is about 1 / (fold sqrt(concentration)).
         weights: of the modes; None for equal ones.
+        fold: each mode is repeated so many times on the circle.
         learn: whether directions, concentrations and weights are learned.
     """
 
     means: tuple[float, ...] = (0.0, math.pi)
     concentration: float = 8.0
     weights: tuple[float, ...] | None = None
+    fold: int = 1
     learn: bool = True
 
     def __post_init__(self) -> None:
+        check(self.fold >= 1, "fold", self.fold, "at least 1")
         check(len(self.means) > 0, "means", self.means, "one direction or more")
         check(self.concentration > 0, "concentration", self.concentration, "positive")
         fits = self.weights is None or (len(self.weights) == len(self.means) and min(self.weights) > 0)

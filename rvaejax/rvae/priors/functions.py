@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float, PyTree
 
+RATE = 4.0
+"""Factor of what a prior learns to its parameters: Adam's steps are of one size, made for weights of networks, with
+which a concentration of a hundred, or the narrow cloud of one kind, would not be reached within a training."""
+
 
 def no_params(*, key: Any) -> PyTree:
     """Parameters of a prior that learns nothing."""

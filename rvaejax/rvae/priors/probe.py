@@ -18,7 +18,7 @@ from rvaejax.rvae.priors.functions import PriorFns
 
 _TRIED = 64  # values at which a density is looked at
 _REACH = 3.0  # of these values: standard deviations of a wide posterior
-_GRID = 256  # points along each side of the quadrature over the plane
+_GRID = 512  # points along each side of the quadrature over the plane
 _OFF = 0.02  # how far an integral may be from one
 
 
@@ -99,10 +99,10 @@ def _sampled(prior: PriorFns, params: Any, shape: tuple[int, ...], at: str) -> N
 
 
 def _plane(prior: PriorFns, scale: float, at: str) -> None:
-    """The integral over the plane, with points that lie as those of a wide bell."""
+    """The integral over the plane, with points that lie dense where the encoder's latents are, and far out too."""
     params, u = _params(prior, 2), (np.arange(_GRID) + 0.5) / _GRID * 2 - 1
-    line = scale * 4 * np.arctanh(u)
-    steps = scale * 4 / (1 - u**2) * (2 / _GRID)
+    line = 2 * scale * np.tan(np.pi / 2 * u)
+    steps = np.pi * scale / np.cos(np.pi / 2 * u) ** 2 * (2 / _GRID)
     points = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2).astype(np.float32)
     values = jax.lax.map(lambda v: prior.log_prob(v, params), jnp.asarray(points), batch_size=4096)
     log_cells = np.log(np.outer(steps, steps).ravel())

@@ -24,7 +24,7 @@ from rvaejax.rvae.priors.config import (
     StudentT,
     VampPrior,
 )
-from rvaejax.rvae.priors.functions import PriorFns, no_params
+from rvaejax.rvae.priors.functions import RATE, PriorFns
 
 Build = Callable[..., PriorFns]
 
@@ -78,12 +78,14 @@ def mixture(prior: NormalMixture, dim: int) -> PriorFns:
             "logits": jnp.zeros(count),
         }
 
-    def fixed(params, encode):
-        return start(key=jax.random.key(0))
-
     if prior.learn:
-        return PriorFns(log_mixture, sample_mixture, start)
-    return PriorFns(log_mixture, sample_mixture, no_params, fixed)
+        return PriorFns(
+            log_mixture,
+            sample_mixture,
+            lambda *, key: jax.tree.map(lambda v: v / RATE, start(key=key)),
+            lambda params, encode: jax.tree.map(lambda v: RATE * v, params),
+        )
+    return PriorFns(log_mixture, sample_mixture, prepare=lambda params, encode: start(key=jax.random.key(0)))
 
 
 def vamp(prior: VampPrior, shape: tuple[int, int, int]) -> PriorFns:

@@ -1,0 +1,83 @@
+"""How alike the components of GMM, VAE and rVAE are, as they are and up to rotation (the paper's Fig. S1).
+
+Claim: components of a decomposition that knows no rotation show one thing at several angles, so that they look
+different and are alike up to rotation; the rVAE's are less alike up to rotation, in small and in large windows.
+For VAE and rVAE the components are the decoded centroids of a mixture in their latent spaces, as many as the GMM's.
+
+Command:    python experiments/component_similarity.py SMALL_RUN LARGE_RUN --out runs/component_similarity
+            (folders of `rvaejax run movie.npz --window-nm 0.4` and `--window-nm 1.0`)
+Wall time:  WALL
+Figure:     runs/component_similarity/components_RUN.png: the components of each method
+Result:     RESULT
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+from matplotlib.figure import Figure
+
+from rvaejax.analysis.similarity import Similarity, component_similarity
+from rvaejax.baselines.config import GMM, PlainVAE
+from rvaejax.baselines.fit import fit, latent_gmm, of_rvae
+from rvaejax.baselines.record import Fitted
+from rvaejax.io.files import write_text
+from rvaejax.pipeline.check import run_subimages
+from rvaejax.plotting.style import new_figure, save_figure
+from rvaejax.rvae.storage import load_model
+
+
+@dataclass(frozen=True)
+class Options:
+    """Fits GMM, VAE and the mixture in the rVAE's latents to the sub-images of each run."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of runs."""
+    out: Path
+    """Folder for figures and numbers."""
+    classes: int = 9
+    """Components of each method."""
+    seed: int = 0
+    """The one source of randomness."""
+
+
+def components_of(run: Path, classes: int, seed: int) -> list[Fitted]:
+    """GMM, VAE and rVAE on the sub-images of a run, with as many components each."""
+    subimages = run_subimages(run)
+    vae = fit(PlainVAE(), subimages, seed=seed)
+    rvae = of_rvae(load_model(run), subimages)
+    latent = [latent_gmm(inner, subimages, classes=classes, seed=seed) for inner in (vae, rvae)]
+    return [fit(GMM(classes=classes), subimages, seed=seed), *latent]
+
+
+def draw(found: list[tuple[Fitted, Similarity]]) -> Figure:
+    """The first channel of the components, a row for each method."""
+    count = max(len(s.plain) for _, s in found)
+    figure = new_figure(1.0 * count, 1.35 * len(found))
+    for line, (one, similarity) in zip(figure.subplots(len(found), count, squeeze=False), found, strict=True):
+        for axes in line:
+            axes.set_axis_off()
+        for axes, image in zip(line, one.components(), strict=False):
+            axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
+        plain, turned = similarity.mean
+        line[0].set_title(f"{one.name}: {plain:.2f}; up to rotation {turned:.2f}", fontsize=8, loc="left")
+    return figure
+
+
+def main(options: Options) -> None:
+    """Fits, compares, draws, prints."""
+    results = {}
+    for run in options.runs:
+        fitted = components_of(run, options.classes, options.seed)
+        found = [(one, component_similarity(one.components())) for one in fitted]
+        save_figure(draw(found), options.out / f"components_{run.name}.png")
+        results[run.name] = {one.name: dict(zip(("plain", "up to rotation"), s.mean, strict=True)) for one, s in found}
+        print(run.name, {name: {k: round(v, 3) for k, v in row.items()} for name, row in results[run.name].items()})
+    write_text(options.out / "similarity.json", json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))

@@ -1,0 +1,94 @@
+"""Grains of a bicrystal whose orientations are known; deviation of sites that gather in a cluster of their own."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from rvaejax.analysis.circular import circular_difference
+from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.grains import angle_offset, find_grains, movie_grains
+from rvaejax.analysis.sites import movie_sites
+from rvaejax.simulate.sheet import honeycomb
+from rvaejax.types import Atoms, Latents
+
+PX = 0.016
+
+
+def bicrystal(first, second, side=4.0):
+    """Atoms of two grains that meet in the middle, and which is where."""
+    zero, centre = jnp.zeros(2), jnp.full(2, side / 2)
+    out, grain = [], []
+    for number, angle in enumerate((first, second)):
+        sites = np.asarray(honeycomb(jnp.float32(angle), zero, centre, 0.75 * side), np.float64)
+        inside = ((sites > 0) & (sites < side)).all(1) & ((sites[:, 0] > side / 2 + 0.05) == bool(number))
+        out.append(sites[inside & (np.abs(sites[:, 0] - side / 2) > 0.02)])
+        grain.append(np.full(len(out[-1]), number))
+    x, y = np.concatenate(out).T / PX
+    one = np.ones(len(x))
+    atoms = Atoms(np.zeros(len(x), int), x, y, np.full(len(x), "C"), one, 0 * one, PX)
+    return atoms, np.concatenate(grain)
+
+
+@pytest.mark.parametrize("apart", [6.0, 20.0, 28.0])
+def test_two_grains_and_their_orientations(apart):
+    atoms, true = bicrystal(0.1, 0.1 + np.radians(apart))
+    sites = movie_sites(atoms)
+    rng = np.random.default_rng(0)
+    # what a latent angle is: any offset, one of three equal bonds, an error
+    angle = (
+        sites.sites.orientation + 0.4 + rng.integers(0, 3, len(true)) * 2 * np.pi / 3 + rng.normal(0, 0.02, len(true))
+    )
+    offset = angle_offset(angle, sites.sites.orientation)
+    assert offset == pytest.approx(0.4, abs=0.01)
+    found = find_grains(angle - offset, sites.pairs)
+    assert len(found.size) == 2 and found.size.sum() > 0.97 * len(true)
+    inner = (found.grain >= 0) & np.isfinite(angle)
+    agree = np.mean(found.grain[inner] == true[inner])
+    assert max(agree, 1 - agree) > 0.98
+    turn = np.degrees(abs(circular_difference(found.angle[0], found.angle[1], 6)))
+    assert turn == pytest.approx(min(apart, 60 - apart), abs=0.5)
+    x = atoms.x[found.boundary] * PX
+    assert found.boundary.any() and np.abs(x - 2).max() < 0.6
+
+
+def test_one_crystal_is_one_grain_whatever_the_frame():
+    atoms, _ = bicrystal(0.3, 0.3)
+    two = Atoms(
+        np.repeat([0, 5], len(atoms)),
+        *(np.tile(c, 2) for c in (atoms.x, atoms.y, atoms.species, atoms.score, atoms.sd)),
+        PX,
+    )
+    sites = movie_sites(two)
+    found = movie_grains(two, sites.sites.orientation, sites.pairs)
+    assert len(found.size) == 2 and not found.boundary.any()
+    assert set(found.grain[two.frame == 0]) <= {0, -1} and set(found.grain[two.frame == 5]) <= {1, -1}
+
+
+def test_nothing_known_is_no_grain():
+    atoms, _ = bicrystal(0.3, 0.3, side=1.0)
+    pairs = movie_sites(atoms).pairs
+    assert not len(find_grains(np.full(len(atoms), np.nan), pairs).size)
+    assert not len(find_grains(np.zeros(0), np.zeros((0, 2), int)).size)
+
+
+def latents(content):
+    n = len(content)
+    return Latents(np.zeros(n), np.ones(n), np.zeros((n, 2)), content, np.ones_like(content))
+
+
+def test_a_dense_cluster_of_edges_deviates_as_much_as_scattered_defects():
+    rng = np.random.default_rng(0)
+    crystal = rng.normal(size=(800, 2)) @ np.array([[1.0, 0.8], [0.0, 0.3]])
+    edge = rng.normal([6, -3], 0.1, (150, 2))  # many, and all alike: nothing is rare about them
+    defect = rng.uniform(-12, 12, (50, 2))
+    d = deviation(latents(np.concatenate([crystal, edge, defect])))
+    assert roc_auc_score(np.arange(1000) >= 800, d) > 0.97
+    assert np.mean(d[:800] ** 2) == pytest.approx(2, abs=0.4)  # of two Gaussian latents
+    assert d[800:950].min() > 5
+
+
+def test_too_few_or_equal_sites_do_not_deviate():
+    assert (deviation(latents(np.zeros((50, 2)))) == 0).all()
+    assert (deviation(latents(np.ones((3, 2)))) == 0).all()
+    assert deviation(latents(np.zeros((0, 2)))).shape == (0,)

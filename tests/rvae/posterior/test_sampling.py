@@ -1,0 +1,131 @@
+"""Chains, evidences and bounds against densities whose integrals are known; calibration of the whole."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from rvaejax.analysis.simulation_based import calibration_ranks, uniformity
+from rvaejax.rvae import elbo, preset
+from rvaejax.rvae.config import PolarEncoder, SpatialDecoder
+from rvaejax.rvae.posterior.bounds import encoder_bounds
+from rvaejax.rvae.posterior.config import NutsConfig
+from rvaejax.rvae.posterior.evidence import log_evidence
+from rvaejax.rvae.posterior.nuts import run_chain
+from rvaejax.rvae.posterior.sampling import sample_one
+from rvaejax.rvae.posterior.target import Target
+from rvaejax.rvae.priors.angle import log_von_mises
+from rvaejax.rvae.record import TrainedRVAE
+
+pytestmark = pytest.mark.usefixtures("chains")
+SHORT = NutsConfig(modes=4, warmup=150, draws=200, weighing=256, kept=200)
+WEIGHTS, CENTRES, SHARP = np.array([0.6, 0.3, 0.1]), np.array([0.5, 0.5 + 2.1, 0.5 - 2.1]), 60.0
+SD = jnp.array([0.2, 0.5, 1.0])
+
+
+def _log_p(point):
+    """Three modes of the angle of known weights, a Gaussian in three more coordinates: its integral is exp(2)."""
+    angle = jnp.log(WEIGHTS) + log_von_mises(point[0], jnp.asarray(CENTRES), jnp.asarray(SHARP))
+    return jax.nn.logsumexp(angle) + jax.scipy.stats.norm.logpdf(point[1:], 1.0, SD).sum() + 2.0
+
+
+def _target():
+    """An encoder that knows one mode only, at half its width."""
+    centre, scale = jnp.array([0.45, 1.1, 0.9, 0.7]), jnp.concatenate([jnp.array([0.5 / SHARP**0.5]), 0.5 * SD])
+
+    def draw(*, key):
+        return centre + scale * jax.random.normal(key, (4,))
+
+    return Target(_log_p, lambda z: jax.scipy.stats.norm.logpdf(z, centre, scale).sum(), draw, centre, scale)
+
+
+def test_a_chain_in_each_orientation_weighted_by_its_evidence_is_the_posterior():
+    found = jax.jit(lambda key: sample_one(_target(), SHORT, key=key))(jax.random.key(0))
+    assert float(found.log_evidence) == pytest.approx(2.0, abs=0.15)
+    order = np.argsort(-np.asarray(found.weights))
+    assert np.asarray(found.weights)[order] == pytest.approx([*WEIGHTS, 0.0], abs=0.06)
+    assert np.asarray(found.mode_angle)[order[:3]] == pytest.approx(CENTRES, abs=0.15)
+    away = np.abs(np.angle(np.exp(1j * (np.asarray(found.points)[:, :1] - CENTRES))))
+    counts = np.bincount(away.argmin(1), minlength=3) / SHORT.kept
+    assert counts == pytest.approx(WEIGHTS, abs=0.07)
+    assert np.std(away.min(1)) < 2 / SHARP**0.5  # within the modes, nothing between them
+    rest = np.asarray(found.points)[:, 1:]
+    assert rest.mean(0) == pytest.approx(np.ones(3), abs=0.3)
+    assert rest.std(0) == pytest.approx(np.asarray(SD), rel=0.2)
+    bounds = found.bounds
+    assert float(bounds.elbo) < float(bounds.weighted) < float(found.log_evidence) + 0.2
+
+
+def test_the_elbo_misses_the_evidence_by_the_divergence():
+    """KL of the encoder's Gaussian to the posterior, by quadrature in the angle and in closed form in the rest."""
+    t = _target()
+    bounds = jax.jit(lambda key: encoder_bounds(t, 20_000, key=key))(jax.random.key(0))
+    a = np.linspace(-2.5, 3.5, 20_001)
+    q = stats.norm.pdf(a, 0.45, float(t.scale[0]))
+    p = (WEIGHTS * stats.vonmises.pdf(a[:, None], SHARP, loc=CENTRES)).sum(1)
+    kl = np.trapezoid(q * np.log(np.maximum(q, 1e-300) / p), a)
+    ratio = np.asarray(t.scale[1:]) / np.asarray(SD)
+    kl += (0.5 * (ratio**2 + ((np.asarray(t.centre[1:]) - 1) / np.asarray(SD)) ** 2) - 0.5 - np.log(ratio)).sum()
+    assert 2.0 - float(bounds.elbo) == pytest.approx(kl, abs=0.05)
+
+
+def test_a_chain_has_the_mean_and_the_covariance_of_a_gaussian():
+    covariance = jnp.array([[1.0, 0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 4.0]])
+
+    def log_density(z):
+        return jax.scipy.stats.multivariate_normal.logpdf(z, jnp.array([1.0, -2.0, 0.5]), covariance)
+
+    config = NutsConfig(warmup=300, draws=1500)
+    chain = jax.jit(lambda key: run_chain(log_density, jnp.zeros(3), jnp.ones(3), config, key=key))(jax.random.key(0))
+    points = np.asarray(chain.points)
+    assert points.mean(0) == pytest.approx([1.0, -2.0, 0.5], abs=0.2)
+    assert np.cov(points.T) == pytest.approx(np.asarray(covariance), abs=0.5)
+    assert np.asarray(chain.diverging).mean() < 0.01
+
+
+def test_evidence_within_a_region_is_the_integral_over_it():
+    draws = np.random.default_rng(0).normal(1.0, [0.5, 2.0], (400, 2))
+    inside = jnp.asarray(draws[:, 0] > 1.2, jnp.float32)
+
+    def log_density(z):
+        return jax.scipy.stats.norm.logpdf(z, 1.0, jnp.array([0.5, 2.0])).sum() - 3.0
+
+    found = log_evidence(
+        log_density,
+        lambda z: z[0] > 1.2,
+        jnp.asarray(draws, jnp.float32),
+        inside,
+        jnp.array([0.5, 2.0]),
+        4000,
+        key=jax.random.key(0),
+    )
+    assert float(found.log_value) == pytest.approx(-3.0 + stats.norm.logsf(1.2, 1.0, 0.5), abs=0.1)
+    nothing = log_evidence(
+        log_density, lambda z: z[0] > 99.0, jnp.asarray(draws), 0 * inside, jnp.ones(2), 64, key=jax.random.key(1)
+    )
+    assert float(nothing.log_value) == -np.inf and float(nothing.effective) == 0
+
+
+@pytest.mark.slow
+def test_sampled_posteriors_are_calibrated():
+    """On a small decoder with random weights, whose images have one orientation or several: ranks are uniform."""
+    config = replace(
+        preset("default"),
+        encoder=PolarEncoder(orientations=16, hidden=8, layers=1, harmonics=4),
+        decoder=SpatialDecoder(hidden=16, layers=2),
+    )
+    shape = (12, 12, 1)
+    shapes = jax.eval_shape(lambda key: elbo.build(config, shape).init(key=key), jax.random.key(0))
+    rng = np.random.default_rng(1)
+    params = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), shapes)
+    params["likelihood"] = {"raw_sd": jnp.float32(-1.5)}
+    facts = {"pixel_size_nm": None, "channels": ("intensity",), "history": (), "steps": 0, "cut": 0, "seed": 0}
+    model = TrainedRVAE(config, params, shape, (0.0, 1.0), (0, 1), (1, 1), (1.0, 0.5), **facts)
+    nuts = NutsConfig(modes=4, warmup=150, draws=200, kept=99, particles=99, weighing=256, depth=5)
+    ranks = calibration_ranks(model, 80, nuts)
+    values = {name: uniformity(found, 99) for name, found in ranks.sampled.items()}
+    assert min(values.values()) > 1e-3, values
+    assert min(uniformity(found, 99) for found in ranks.encoder.values()) < 1e-6  # untrained: far from right
