@@ -12,111 +12,28 @@ atoms are fitted to the frame (`refine`), and neighbours are heard (`elastic`).
 from __future__ import annotations
 
 import logging
+import math
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
-from scipy import ndimage
-from scipy.spatial import cKDTree
+from jaxtyping import Array, Float, Int, Num
 from scipy.special import expit, logit
 
 from rvaejax.atoms.config import LocalisationConfig
 from rvaejax.atoms.elastic import smoothed, windows
-from rvaejax.atoms.patches import view
+from rvaejax.atoms.patches import padded, padded_rows
 from rvaejax.atoms.refine import refine_positions
+from rvaejax.atoms.spots import Lengths, Spots, find_spots, split_spots
 from rvaejax.errors import NoAtomsError
 from rvaejax.progress import progress
 from rvaejax.types import Atoms, Maps
 
 log = logging.getLogger(__name__)
 
-ITERATIONS = 4
 FARTHEST_NM = 0.03  # a refined position farther from the map's than this is none
 SETTLING = 3  # rounds in which neighbours are heard, from the scale that the fit has found
-DISC_OF_BLOB = 2.2  # radius within which a blob's mass is told, over the label's width: half a bond
-WINDOW_OF_BLOB = 0.75  # width of the centroid's weight over the label's: narrow enough that neighbours do not pull
-
-
-def peaks(density: Float[np.ndarray, "h w"], separation: float, least: float) -> Int[np.ndarray, "n 2"]:
-    """Local maxima (x, y) [px] of at least `least`; of two nearer than `separation` the higher stays."""
-    reach = max(round(separation), 1)
-    highest = ndimage.maximum_filter(density, 2 * reach + 1, mode="constant")
-    y, x = np.nonzero((density == highest) & (density > least))
-    xy = np.column_stack([x, y])
-    pairs = cKDTree(xy).query_pairs(reach, output_type="ndarray") if len(xy) else np.zeros((0, 2), int)
-    return np.delete(xy, np.unique(pairs[:, 1]), axis=0)  # of equal neighbours the first stays
-
-
-def _gaussian(centre: Float[np.ndarray, "n 2"], sigma: float, reach: int) -> Float[np.ndarray, "n k k"]:
-    d = np.arange(-reach, reach + 1)
-    gx = np.exp(-0.5 * ((d[None] - centre[:, 0:1]) / sigma) ** 2)
-    gy = np.exp(-0.5 * ((d[None] - centre[:, 1:2]) / sigma) ** 2)
-    return gy[:, :, None] * gx[:, None, :]
-
-
-def weighted_centroids(
-    patches: Float[np.ndarray, "n k k"], blob: float
-) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
-    """Centre (x, y) of the blob in each patch, from the patch's middle, and its variance per axis [px, px²].
-
-    A centroid weighted by a Gaussian of width w moves from its centre by w² / (w² + b²) of the way to a Gaussian blob
-    of width b; dividing by that factor and repeating converges on the blob's centre.
-    """
-    reach = patches.shape[1] // 2
-    window = WINDOW_OF_BLOB * blob
-    gain = 1 + (blob / window) ** 2
-    d = np.arange(-reach, reach + 1)
-    centre = np.zeros((len(patches), 2))
-    for _ in range(ITERATIONS):
-        weight = patches * _gaussian(centre, window, reach)
-        total = np.maximum(weight.sum((1, 2)), 1e-12)
-        mean = np.column_stack([(weight.sum(1) @ d) / total, (weight.sum(2) @ d) / total])
-        centre = np.clip(centre + gain * (mean - centre), -reach / 2, reach / 2)
-    weight = patches * _gaussian(centre, window, reach)
-    total = np.maximum(weight.sum((1, 2)), 1e-12)
-    dx, dy = d[None] - centre[:, 0:1], d[None] - centre[:, 1:2]
-    variance = 0.5 * ((weight.sum(1) * dx**2).sum(1) + (weight.sum(2) * dy**2).sum(1)) / total
-    # the weighted variance v of a blob of variance s: 1/v = 1/s + 1/w²
-    return centre, 1 / np.maximum(1 / np.maximum(variance, 1e-6) - 1 / window**2, 1e-3)
-
-
-def split_merged(
-    patches: Float[np.ndarray, "n k k"], blob: float, least_mass: float
-) -> tuple[Int[np.ndarray, " m"], Float[np.ndarray, "m 2 2"]]:
-    """Blobs that hold two atoms, and where these are.
-
-    A blob of about two labels' mass is compared with two labels, clipped to a sum of 1 as the training's are, at every
-    direction and distance on a grid around its centroid.
-
-    Args:
-        patches: density around each peak; the peak is in the middle.
-        blob: standard deviation of a label [px].
-        least_mass: in units of a label's mass, from which a blob is two.
-
-    Returns:
-        Rows of `patches`, and two positions (x, y) each, from the patch's middle [px].
-    """
-    if not len(patches):
-        return np.zeros(0, int), np.zeros((0, 2, 2))
-    reach = patches.shape[1] // 2
-    d = np.arange(-reach, reach + 1)
-    x, y = (v.ravel().astype(float) for v in np.meshgrid(d, d))
-    disc = np.hypot(x, y) <= DISC_OF_BLOB * blob
-    weight = patches.reshape(len(patches), -1)[:, disc].astype(float)
-    x, y = x[disc], y[disc]
-    rows = np.flatnonzero(weight.sum(1) > least_mass * 2 * np.pi * blob**2)
-    if not len(rows):
-        return rows, np.zeros((0, 2, 2))
-    weight, points = weight[rows], np.stack([x, y], -1)
-    mean = weight @ points / weight.sum(1, keepdims=True)
-    phi, half = (v.ravel() for v in np.meshgrid(np.arange(18) * np.pi / 18, blob * np.linspace(0.5, 1.5, 21)))
-    arm = half[:, None] * np.column_stack([np.cos(phi), np.sin(phi)])
-    labels = [
-        np.exp(-0.5 * ((points - mean[:, None, None] - side * arm[None, :, None]) ** 2).sum(-1) / blob**2)
-        for side in (1, -1)
-    ]
-    missed = ((np.minimum(labels[0] + labels[1], 1.0) - weight[:, None]) ** 2).sum(2)
-    best = arm[missed.argmin(1)]
-    return rows, np.stack([mean + best, mean - best], 1)
+DENSEST_NM2 = 50.0  # atoms: graphene has 38; room for blobs is made for so many at first
+SPLIT_ROWS = 32  # blobs that are taken for two in one compiled call
 
 
 def localise_frame(
@@ -132,29 +49,53 @@ def localise_frame(
     Returns:
         xy (n, 2) [map px], species index (n,), score (n,), standard deviation per axis (n,) [map px].
     """
-    maps = np.asarray(probabilities, np.float32)
-    density = maps.sum(-1)
-    blob = config.blob_nm / pixel_size_nm
-    smooth = ndimage.gaussian_filter(density, config.smoothing_nm / pixel_size_nm)
-    xy = peaks(smooth, config.separation_nm / pixel_size_nm, 0.3 * config.threshold)
-    reach = int(np.ceil(2.5 * blob))
-    patches = view(density, reach)[xy[:, 1], xy[:, 0]]
-    offset, variance = weighted_centroids(patches, blob)
-    merged, pairs = split_merged(patches, blob, config.merged_mass)
-    xy, patches, variance = (
-        np.concatenate([np.delete(v, merged, 0), np.repeat(v[merged], 2, 0)]) for v in (xy, patches, variance)
+    maps = jnp.asarray(probabilities)
+    lengths = Lengths(
+        config.blob_nm / pixel_size_nm,
+        config.smoothing_nm / pixel_size_nm,
+        config.separation_nm / pixel_size_nm,
+        0.3 * config.threshold,
     )
-    offset = np.concatenate([np.delete(offset, merged, 0), pairs.reshape(-1, 2)])
-    label = _gaussian(offset, blob, reach)
-    norm = (label**2).sum((1, 2))
-    per_species = np.stack(
-        [(view(maps[..., c], reach)[xy[:, 1], xy[:, 0]] * label).sum((1, 2)) for c in range(maps.shape[-1])], 1
+    spots = found_spots(maps, lengths, pixel_size_nm)
+    merged = np.flatnonzero(spots.mass > config.merged_mass)
+    ends, overlaps = split(maps, np.asarray(spots.pixel)[merged], lengths)
+    pixel, variance = (
+        np.concatenate([np.delete(v, merged, 0), np.repeat(v[merged], 2, 0)]) for v in (spots.pixel, spots.variance)
     )
-    score = probability(per_species.sum(1) / norm, config)
-    excess = np.maximum(variance - blob**2 - (config.blur_nm / pixel_size_nm) ** 2, 0)
+    offset = np.concatenate([np.delete(spots.offset, merged, 0), ends])
+    overlap = np.concatenate([np.delete(spots.overlap, merged, 0), overlaps])
+    score = probability(overlap.sum(1), config)
+    excess = np.maximum(variance - lengths.blob**2 - (config.blur_nm / pixel_size_nm) ** 2, 0)
     sd = np.sqrt(config.spread_gain**2 * excess + (config.floor_nm / pixel_size_nm) ** 2)
     keep = score >= config.threshold
-    return (xy + offset)[keep], species_of(per_species, config.dopant_share)[keep], score[keep], sd[keep]
+    return (pixel + offset)[keep], species_of(overlap, config.dopant_share)[keep], score[keep], sd[keep]
+
+
+def found_spots(maps: Num[Array, "h w c"], lengths: Lengths, pixel_size_nm: float) -> Spots:
+    """The blobs of one frame of maps, on the host, without empty rows."""
+    rows = padded_rows(math.ceil(DENSEST_NM2 * maps.shape[0] * maps.shape[1] * pixel_size_nm**2))
+    spots = find_spots(maps, lengths, rows)
+    total = int(spots.total)
+    if total > rows:  # denser than any sheet
+        spots = find_spots(maps, lengths, padded_rows(2 * total))
+    filled = {name: np.asarray(getattr(spots, name))[:total] for name in Spots._fields[:-1]}
+    return spots._replace(**filled)
+
+
+def split(
+    maps: Num[Array, "h w c"], pixel: Int[np.ndarray, "m 2"], lengths: Lengths
+) -> tuple[Float[np.ndarray, "k 2"], Float[np.ndarray, "k c"]]:
+    """Of blobs that hold two atoms, one atom after the other: offsets from the blobs' pixels, overlaps with the label.
+
+    In chunks of one size, so that one compilation serves all frames.
+    """
+    ends, overlaps = [np.zeros((0, 2))], [np.zeros((0, maps.shape[2]))]
+    for first in range(0, len(pixel), SPLIT_ROWS):
+        part = pixel[first : first + SPLIT_ROWS]
+        end, overlap = split_spots(maps, jnp.asarray(padded(part, SPLIT_ROWS)), lengths)
+        ends.append(np.asarray(end)[: len(part)].reshape(-1, 2))
+        overlaps.append(np.asarray(overlap)[: len(part)].reshape(-1, maps.shape[2]))
+    return np.concatenate(ends), np.concatenate(overlaps)
 
 
 def probability(overlap: Float[np.ndarray, " n"], config: LocalisationConfig) -> Float[np.ndarray, " n"]:

@@ -6,14 +6,44 @@ With `skip`, each layer after the first adds a linear map of the content, under 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
+from rvaejax.nets import pixelwise
 from rvaejax.nets.config import Decoder, FourierDecoder, SpatialDecoder
-from rvaejax.nets.network import Network
+
+
+class DecoderFns(NamedTuple):
+    """A decoder as pure functions; points are in units of the half window.
+
+    Attributes:
+        init: `(*, key) -> params`.
+        apply: `(params, points (p, 2), content (d,)) -> (p, c)`, for one example.
+        apply_all: `(params, points (p, 2), frames (b, m, 2, 3), content (b, d)) -> (b, m, p, c)`: m images of each
+            example, each drawn at the points that its frame, an affine map, makes of the given ones.
+    """
+
+    init: Callable[..., PyTree]
+    apply: Callable[..., Any]
+    apply_all: Callable[..., Any]
+
+
+class _Weights(nn.Module):
+    """Kernel and bias under the names, and with the initial values, of `nn.Dense`."""
+
+    inputs: int
+    features: int
+
+    @nn.compact
+    def __call__(self) -> tuple[Float[Array, "i f"], Float[Array, " f"]]:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (self.inputs, self.features))
+        return kernel, self.param("bias", nn.initializers.zeros, (self.features,))
 
 
 class _Spatial(nn.Module):
@@ -23,19 +53,30 @@ class _Spatial(nn.Module):
     channels: int
 
     @nn.compact
-    def __call__(self, points: Float[Array, "p 2"], content: Float[Array, " d"]) -> Float[Array, "p c"]:
-        # The content's part of the first layer is the same at every pixel: added after, not concatenated before.
-        x = nn.Dense(self.config.hidden)(points) + nn.Dense(self.config.hidden, use_bias=False)(content)[None, :]
-        x = jnp.tanh(x)
+    def __call__(
+        self, points: Float[Array, "p 2"], frames: Float[Array, "b 2 3"], content: Float[Array, "b d"]
+    ) -> Float[Array, "b p c"]:
+        hidden = self.config.hidden
+        kernel, bias = _Weights(2, hidden, name="Dense_0")()
+        # The first layer is affine in the coordinates, and so are they in the points: one affine map of the points for
+        # each example takes both, and the content's part, which is the same at every pixel.
+        offset = frames[..., 2] @ kernel + bias[None] + nn.Dense(hidden, use_bias=False, name="Dense_1")(content)
+        turned = jnp.einsum("ih,bij->hbj", kernel, frames[..., :2])
+        x = pixelwise.first(jnp.concatenate([turned, offset.T[..., None]], axis=-1), points)
         for i in range(1, self.config.layers):
-            x = jnp.tanh(self._layer(i, self.config.hidden, x, content))
-        return self._layer(self.config.layers, self.channels, x, content)
+            x = pixelwise.hidden(*self._layer(i, hidden, content), x)
+        out = pixelwise.linear(*self._layer(self.config.layers, self.channels, content), x)
+        return jnp.moveaxis(out, 0, -1)
 
-    def _layer(self, i: int, features: int, x: Float[Array, "p h"], content: Float[Array, " d"]) -> Float[Array, "p f"]:
-        out = nn.Dense(features)(x)
-        if not self.config.skip:
-            return out
-        return out + nn.Dense(features, use_bias=False, name=f"skip_{i}")(content)[None, :]
+    def _layer(
+        self, i: int, features: int, content: Float[Array, "b d"]
+    ) -> tuple[Float[Array, "h f"], Float[Array, "f b"]]:
+        """The kernel of layer i, and what is added after it."""
+        kernel, bias = _Weights(self.config.hidden, features, name=f"Dense_{i + 1}")()
+        offset = jnp.broadcast_to(bias[:, None], (features, len(content)))
+        if self.config.skip:
+            offset = offset + nn.Dense(features, use_bias=False, name=f"skip_{i}")(content).T
+        return kernel, offset
 
 
 def fourier_modes(config: FourierDecoder, size: int, axes: int = 2) -> tuple[int, Float[np.ndarray, "n m"]]:
@@ -101,15 +142,37 @@ def _cos_turns(turns: Float[Array, "..."]) -> Float[Array, "..."]:
     return -t * (6.28318516 + u * (-41.34165491 + u * (81.60099705 + u * (-76.54962907 + u * 39.5355917))))
 
 
-def build(config: Decoder, size: int, channels: int, content_dim: int, axes: int = 2) -> Network:
-    """The decoder of windows of `size` px along each of their axes; signals have one, x.
+def _spatial(config: SpatialDecoder, channels: int, content_dim: int) -> DecoderFns:
+    module, unmoved = _Spatial(config, channels), jnp.eye(2, 3)[None]
 
-    Returns:
-        `init(*, key) -> params` and `apply(params, points (p, 2), content (d,)) -> (p, c)`, for one example; points
-        are in units of the half window.
-    """
+    def apply_all(params, points, frames, content):
+        b, m = frames.shape[:2]
+        drawn: Array = module.apply(params, points, frames.reshape(b * m, 2, 3), jnp.repeat(content, m, axis=0))  # type: ignore[assignment]
+        return drawn.reshape(b, m, *drawn.shape[1:])
+
+    return DecoderFns(
+        lambda *, key: module.init(key, jnp.zeros((1, 2)), unmoved, jnp.zeros((1, content_dim))),
+        lambda params, points, content: module.apply(params, points, unmoved, content[None])[0],
+        apply_all,
+    )
+
+
+def _fourier(config: FourierDecoder, size: int, channels: int, content_dim: int, axes: int) -> DecoderFns:
+    module = _Fourier(config, size, channels, axes)
+
+    def moved(params, points, frame, content):
+        return module.apply(params, points @ frame[:, :2].T + frame[None, :, 2], content)
+
+    each_frame = jax.vmap(moved, in_axes=(None, None, 0, None))
+    return DecoderFns(
+        lambda *, key: module.init(key, jnp.zeros((1, 2)), jnp.zeros(content_dim)),
+        module.apply,
+        jax.vmap(each_frame, in_axes=(None, None, 0, 0)),
+    )
+
+
+def build(config: Decoder, size: int, channels: int, content_dim: int, axes: int = 2) -> DecoderFns:
+    """The decoder of windows of `size` px along each of their axes; signals have one, x."""
     if isinstance(config, SpatialDecoder):
-        module: nn.Module = _Spatial(config, channels)
-    else:
-        module = _Fourier(config, size, channels, axes)
-    return Network(lambda *, key: module.init(key, jnp.zeros((1, 2)), jnp.zeros(content_dim)), module.apply)
+        return _spatial(config, channels, content_dim)
+    return _fourier(config, size, channels, content_dim, axes)

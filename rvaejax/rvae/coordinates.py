@@ -37,3 +37,12 @@ def to_content(
 ) -> Float[Array, "p 2"]:
     """Where the pixels at `points` look in content that is enlarged by `scale`, turned by `angle`, moved by `shift`."""
     return rotate(points - shift[None], -angle) / scale
+
+
+def content_frame(
+    angle: Float[Array, ""], shift: Float[Array, " 2"], scale: Float[Array, ""] | float = 1.0
+) -> Float[Array, "2 3"]:
+    """`to_content` as an affine map (M, o): it makes M p + o of a point p."""
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])]) / scale
+    return jnp.concatenate([turn, -(turn @ shift)[:, None]], axis=1)

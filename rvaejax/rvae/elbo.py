@@ -18,8 +18,9 @@ from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
 from rvaejax.rvae import classes, likelihoods, posteriors, schedules
 from rvaejax.rvae.config import RVAEConfig
-from rvaejax.rvae.coordinates import to_content, window_grid
+from rvaejax.rvae.coordinates import content_frame, to_content, window_grid
 from rvaejax.rvae.moved import blind
+from rvaejax.rvae.pieces import piece_size, sum_of
 
 FEWEST_PIXELS = 128
 
@@ -39,9 +40,25 @@ class ElboTerms(NamedTuple):
         return {name: value for name, value in self._asdict().items() if value is not None}
 
 
-class Estimate(NamedTuple):
-    """Terms of each example, variances of estimated divergences by latent, and log q(class | x) where it is summed."""
+class _Sample(NamedTuple):
+    """What the decoder draws an example at: m frames, with weights, and one content, with its class."""
 
+    frames: Float[Array, "... m 2 3"]
+    content: Float[Array, "... d"]
+    weight: Float[Array, "... m"]
+
+
+class _Parts(NamedTuple):
+    """Of a batch: the mean log-likelihood; all terms of each example, whose log-likelihoods have no gradient.
+
+    Attributes:
+        log_likelihood: the mean over the batch.
+        terms: of each example.
+        variances: of divergences that are estimated, by latent.
+        log_class: log q(class | x) where classes are summed over, else None.
+    """
+
+    log_likelihood: Float[Array, ""]
     terms: ElboTerms
     variances: dict[str, Float[Array, " b"]]
     log_class: Float[Array, "b k"] | None
@@ -59,7 +76,8 @@ class RVAE(NamedTuple):
         families: the functions of each latent's posterior and prior.
         log_likelihood: `(params, x (p, c), points (p, 2), angle, shift, content) -> ` log-likelihood of one example.
         prior_params: `params -> {"angle", "shift", "content"}`, the priors' parameters as their functions take them.
-        terms: `(params, images, *, key, pixels, labels=None, targets=None) -> ElboTerms` of each example.
+        terms: `(params, images, *, key, pixels, labels=None, targets=None) -> ElboTerms` of each example; to look
+            at, not to differentiate.
         loss: `(params, images, step, *, key, labels=None, targets=None) -> (loss, metrics)`, the means over the batch;
             labels (b,), -1 for none, where the classes ask for them; targets (b, 1, length, c), what is drawn if it is
             not the images.
@@ -95,11 +113,6 @@ def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | i
     return elbo(weighted)
 
 
-def drawn_shape(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """(h, w, c) of what is drawn for windows of `shape`: the same, or one row for a spectrum."""
-    return shape if config.target is None else (1, config.target.length or 0, 1)
-
-
 def draw_pixels(config: RVAEConfig, pixels: int, *, key: Key[Array, ""]) -> Int[Array, " p"] | None:
     """Those of all `pixels` that a step's likelihood is estimated from; None for all of them.
 
@@ -109,9 +122,16 @@ def draw_pixels(config: RVAEConfig, pixels: int, *, key: Key[Array, ""]) -> Int[
     return None if count >= pixels else jax.random.randint(key, (count,), 0, pixels)
 
 
-def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
-    """The rVAE of windows of shape (h, w, c), h = w or h = 1; every choice of family is made here."""
-    height, width, channels = drawn_shape(config, shape)
+def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None = None) -> RVAE:
+    """The rVAE of windows of shape (h, w, c), h = w or h = 1; every choice of family is made here.
+
+    Args:
+        config: the families and their options.
+        shape: of a window.
+        most_rows: pixels, over examples and draws, that the gradient takes through the decoder at a time; None for
+            the whole batch. It changes the order of a sum, nothing else (`rvae/pieces.py`).
+    """
+    height, width, channels = posteriors.drawn_shape(config, shape)
     all_pixels, of_class = height * width, config.classes
     dims, kinds = posteriors.dims(config, shape), 0 if config.classes is None else config.classes.count
     encoder = encoders.build(config.encoder, shape, dims)
@@ -152,59 +172,71 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
     def log_likelihood(params, x, points, angle, shift, content, scale=1.0):
         return likelihood.log_prob(params["likelihood"], x, draw(params, points, angle, shift, content, scale)).sum()
 
-    def one(params, prior, q: Encoded, y: Float[Array, " k"], x: Float[Array, "p c"], points, share, key):
+    def sample(prior, q: Encoded, y: Float[Array, " k"], share, key):
+        """One example's draws, its divergences, and the variances of those that are estimated."""
         a, b, c, *more = jax.random.split(key, 3 + 2 * bool(sampled))
         draws = families.angle.draw(q.angle, key=a)
         shift = families.shift.draw(q.shift, prior["shift"], key=b)
         content = jnp.concatenate([share * families.content.draw(q.content, prior["content"], key=c), y])
-        scale, kl_scale = _scale(families, q, jax.random.fold_in(key, 3))
-        drawn = jax.vmap(lambda angle: draw(params, points, angle, shift, content, scale))(draws.angle)
-        log_prob = likelihood.log_prob(params["likelihood"], x[None], drawn).sum((1, 2))
+        scale, kl_scale = posteriors.draw_scale(families, q, key=jax.random.fold_in(key, 3))
+        frames = jax.vmap(content_frame, in_axes=(0, None, None))(draws.angle, shift, scale)
+        if config.target is not None:
+            frames = jnp.broadcast_to(jnp.eye(2, 3), frames.shape)
         kl_shift = families.shift.kl(q.shift, prior["shift"], key=more[0] if sampled else None)
         kl_content = families.content.kl(q.content, prior["content"], key=more[1] if sampled else None)
-        found = ElboTerms(
-            (draws.weight * log_prob).sum() * (all_pixels / len(points)),
-            families.angle.kl(q.angle, prior["angle"]),
-            kl_shift.kl,
-            kl_content.kl,
-            kl_scale,
-        )
-        return found, {"shift": kl_shift.variance, "content": kl_content.variance}
+        kl_angle = families.angle.kl(q.angle, prior["angle"])
+        found = ElboTerms(jnp.zeros(()), kl_angle, kl_shift.kl, kl_content.kl, kl_scale)
+        variances = {"shift": kl_shift.variance, "content": kl_content.variance}
+        return _Sample(frames, content, draws.weight), found, variances
 
-    def estimate(params, images, key, pixels, labels=None, targets=None, share=1.0) -> Estimate:
-        points, prior = window_grid(height, width), prior_params(params)
-        x = (images if targets is None else targets).reshape(len(images), all_pixels, channels)
-        if pixels is not None:
-            x, points = x[:, pixels], points[pixels]
-        keys = jax.random.split(key, len(images))
+    def expected(params, examples: tuple[_Sample, Float[Array, "b p c"]], points) -> Float[Array, " b"]:
+        drawn_at, x = examples
+        drawn = decoder.apply_all(params["decoder"], points, drawn_at.frames, drawn_at.content)
+        each = likelihood.log_prob(params["likelihood"], x[:, None], drawn).sum((2, 3))
+        return (drawn_at.weight * each).sum(1) * (all_pixels / len(points))
 
-        each = jax.vmap(one, in_axes=(None, None, 0, 0, 0, None, None, 0))
+    def samples(params, images, labels, share, keys):
+        """Draws, divergences and variances of each example; with a class summed over, draws of (k b) weighted by it."""
+        prior, n = prior_params(params), len(images)
 
         def of(y: Float[Array, "b k"]):
             q = given_class(params, images, y)
-            return each(params, prior, q, y, x, points, share, keys), q.classes
+            return jax.vmap(sample, in_axes=(None, 0, 0, None, 0))(prior, q, y, share, keys), q.classes
 
         if of_class is None or of_class.labels == "all":
-            y = jnp.zeros((len(images), 0)) if labels is None else classes.one_hot(labels, kinds)
-            found, variances = of(y)[0]
-            return Estimate(found, variances, None)
-        every = jnp.broadcast_to(jnp.eye(kinds)[:, None], (kinds, len(images), kinds))
-        (of_each, variances), log_q = jax.vmap(of)(every)  # the encoder's trunk, which no class enters, runs once
-        log_p = classes.log_prior(of_class, params.get("classes", {}))
-        weight = classes.weights(log_q[0], labels, log_p)
-        found, variances = classes.expected(weight.probability, (of_each, variances))
-        return Estimate(found._replace(kl_class=weight.kl), variances, log_q[0])
+            return *of(jnp.zeros((n, 0)) if of_class is None else classes.one_hot(labels, kinds))[0], None
+        every = jnp.broadcast_to(jnp.eye(kinds)[:, None], (kinds, n, kinds))
+        (drawn_at, found, variances), log_q = jax.vmap(of)(
+            every
+        )  # the encoder's trunk, which no class enters, runs once
+        weight = classes.weights(log_q[0], labels, classes.log_prior(of_class, params.get("classes", {})))
+        found, variances = classes.expected(weight.probability, (found, variances))
+        drawn_at = drawn_at._replace(weight=drawn_at.weight * weight.probability.T[..., None])
+        drawn_at = jax.tree.map(lambda v: v.reshape(kinds * n, *v.shape[2:]), drawn_at)
+        return drawn_at, found._replace(kl_class=weight.kl), variances, log_q[0]
+
+    def parts(params: PyTree, images, *, key, pixels, labels=None, targets=None, share=1.0) -> _Parts:
+        n, points = len(images), window_grid(height, width)
+        x = (images if targets is None else targets).reshape(n, all_pixels, channels)
+        if pixels is not None:
+            x, points = x[:, pixels], points[pixels]
+        drawn_at, found, variances, log_class = samples(params, images, labels, share, jax.random.split(key, n))
+        x = jnp.tile(x, (len(drawn_at.weight) // n, 1, 1))
+        count = piece_size(len(x), len(points) * drawn_at.weight.shape[1], most_rows)
+        total, each = sum_of(expected, count, params, (drawn_at, x), points)
+        return _Parts(total / n, found._replace(log_likelihood=each.reshape(-1, n).sum(0)), variances, log_class)
 
     def terms(params: PyTree, images, *, key, pixels: Int[Array, " p"] | None, labels=None, targets=None) -> ElboTerms:
-        return estimate(params, images, key, pixels, labels, targets).terms
+        return parts(params, images, key=key, pixels=pixels, labels=labels, targets=targets).terms
 
     def loss(params: PyTree, images, step: Integer[Array, ""] | int, *, key, labels=None, targets=None):
         for_pixels, for_terms = jax.random.split(key)
         pixels = draw_pixels(config, all_pixels, key=for_pixels)
         if config.target is not None:
             images = blind(config, images, key=jax.random.fold_in(key, 2))
-        found = estimate(params, images, for_terms, pixels, labels, targets, schedules.content_share(config, step))
-        means = jax.tree.map(jnp.mean, found.terms)
+        further = {"labels": labels, "targets": targets, "share": schedules.content_share(config, step)}
+        found = parts(params, images, key=for_terms, pixels=pixels, **further)
+        means = jax.tree.map(jnp.mean, found.terms)._replace(log_likelihood=found.log_likelihood)
         # root mean square over examples of the standard error of one's estimate [nat]
         errors = {f"kl_{name}_error": jnp.sqrt(found.variances[name].mean()) for name in sampled}
         metrics = {"elbo": elbo(found.terms).mean(), **means.present(), **errors}
@@ -225,10 +257,3 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> RVAE:
         terms=terms,
         loss=loss,
     )
-
-
-def _scale(families: posteriors.Posteriors, q: Encoded, key: Key[Array, ""]):
-    """A scale drawn from its posterior, and its divergence; 1 and None where it is no latent."""
-    if families.scale is None:
-        return 1.0, None
-    return families.scale.draw(q.scale, {}, key=key), families.scale.kl(q.scale, {}, key=None).kl

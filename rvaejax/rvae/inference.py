@@ -19,6 +19,7 @@ from rvaejax.rvae.coordinates import window_grid
 from rvaejax.rvae.divergences import kl_normal
 from rvaejax.rvae.given import check_labels
 from rvaejax.rvae.inputs import check_fits, compact, scaled, unscaled
+from rvaejax.rvae.posteriors import drawn_shape
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import Latents, SubImages
 
@@ -76,7 +77,7 @@ def decoder(config: RVAEConfig, shape: tuple[int, int, int], size: int) -> Calla
 
     Content is followed by the class, one-hot, where there are classes; `size` is the number of pixels along each axis.
     """
-    model, (height, _, channels) = elbo.build(config, shape), elbo.drawn_shape(config, shape)
+    model, (height, _, channels) = elbo.build(config, shape), drawn_shape(config, shape)
     rows = 1 if height == 1 else size
 
     def one(params, angle, shift, content, scale):
@@ -196,7 +197,7 @@ def decode(
         )
     own = decoder_content(model, content, classes)
     factor = np.ones(n, np.float32) if scale is None else np.asarray(scale, np.float32)
-    apply = decoder(model.config, model.image_shape, size or elbo.drawn_shape(model.config, model.image_shape)[1])
+    apply = decoder(model.config, model.image_shape, size or drawn_shape(model.config, model.image_shape)[1])
     half, parts = model.image_shape[1] / 2, []
     for rows in _batches(n, batch_size, "decoding"):
         arguments = (padded(v[rows], batch_size) for v in (angle, shift / np.float32(half), own, factor))

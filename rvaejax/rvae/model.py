@@ -19,7 +19,7 @@ from rvaejax.progress import progress
 from rvaejax.rvae import elbo, posteriors
 from rvaejax.rvae.batches import drawer, keep_labelled, loop_data, rows_of
 from rvaejax.rvae.calibration import angle_misfit
-from rvaejax.rvae.config import ConvEncoder, RVAEConfig
+from rvaejax.rvae.config import ConvEncoder, RVAEConfig, SpatialDecoder
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.given import check_given
 from rvaejax.rvae.heldout import held_out_terms
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
+_CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
 _JUDGED = 256  # rows that the angle's standard deviation is judged by
 
 
@@ -216,7 +217,10 @@ def _for_this_machine(config: RVAEConfig) -> TrainingConfig:
 @functools.lru_cache(maxsize=8)
 def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RVAE, LossFn, BatchFn]:
     """The rVAE and its loss and batches for the loop; the same objects each time, so that they compile once."""
-    model, draw = elbo.build(config, shape), drawer(config)
+    # Measured for the spatial decoder only; the Fourier decoder takes the whole batch at once.
+    in_pieces = isinstance(config.decoder, SpatialDecoder) and jax.default_backend() == "cpu"
+    most_rows = _CACHED_ROWS if in_pieces else None
+    model, draw = elbo.build(config, shape, most_rows), drawer(config)
     loss = model.loss
     if config.inference == "svi":
         from rvaejax.rvae.numpyro_models import build_loss  # NumPyro: not for every training

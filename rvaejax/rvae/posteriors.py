@@ -38,6 +38,11 @@ def dims(config: RVAEConfig, shape: tuple[int, int, int]) -> Dims:
     )
 
 
+def drawn_shape(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(h, w, c) of what is drawn for windows of `shape`: the same, or one row for a spectrum."""
+    return shape if config.target is None else (1, config.target.length or 0, 1)
+
+
 def build(config: RVAEConfig, shape: tuple[int, int, int]) -> Posteriors:
     """The families that the configuration asks for, for windows of shape (h, w, c)."""
     rotation = bool(dims(config, shape).angle)
@@ -73,3 +78,10 @@ def prior_params(families: Posteriors, params: PyTree, encode: Callable[..., Enc
         return prepare(own.get(name, {}), lambda images: getattr(encode(images), name))
 
     return {name: prepared(name) for name in WITH_PRIORS}
+
+
+def draw_scale(families: Posteriors, q: Encoded, *, key: Key[Array, ""]):
+    """A scale drawn from its posterior, and its divergence; 1 and None where it is no latent."""
+    if families.scale is None:
+        return 1.0, None
+    return families.scale.draw(q.scale, {}, key=key), families.scale.kl(q.scale, {}, key=None).kl

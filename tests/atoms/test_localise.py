@@ -1,11 +1,15 @@
 """Atoms out of maps that are drawn here, blob by blob, so that every answer is known."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from rvaejax.atoms.config import LocalisationConfig
-from rvaejax.atoms.localise import find_atoms, localise_frame, peaks, probability, weighted_centroids
+from rvaejax.atoms.localise import SPLIT_ROWS, find_atoms, found_spots, localise_frame, probability, split
+from rvaejax.atoms.spots import Lengths, find_spots, is_peak, weighted_centroids
 from rvaejax.errors import ConfigError, NoAtomsError
 from rvaejax.simulate.config import BOND_NM, ImagingConfig
 from rvaejax.types import Maps
@@ -13,6 +17,7 @@ from rvaejax.types import Maps
 PX = 0.02
 CONFIG = LocalisationConfig()
 BLOB = CONFIG.blob_nm / PX
+LENGTHS = Lengths(BLOB, CONFIG.smoothing_nm / PX, CONFIG.separation_nm / PX, 0.15)
 
 
 def _maps(xy, species=None, *, size=(96, 96), height=1.0, extra_nm=0.0):
@@ -93,11 +98,82 @@ def test_touching_blobs_are_split(apart_nm):
         assert _pairs(xy, found)[1].max() * PX < 0.012
 
 
+def peaks(density, separation, least):
+    """(x, y) of the peaks."""
+    y, x = np.nonzero(jax.jit(is_peak, static_argnums=(1, 2))(jnp.asarray(density, jnp.float32), separation, least))
+    return np.column_stack([x, y])
+
+
 def test_of_two_peaks_too_near_the_higher_stays():
     density = np.zeros((40, 40))
     density[10, 10], density[10, 13], density[30, 30], density[20, 5] = 0.9, 0.8, 0.7, 0.1
     assert peaks(density, 5.0, 0.3).tolist() == [[10, 10], [30, 30]]
     assert sorted(peaks(density, 2.0, 0.05).tolist()) == [[5, 20], [10, 10], [13, 10], [30, 30]]
+
+
+@pytest.mark.parametrize("levels", [7, 10**6])
+@pytest.mark.parametrize("separation", [1.0, 3.0, 4.2])
+def test_peaks_are_those_found_one_by_one(separation, levels):
+    """With few levels most maxima are shared: of equals within reach the first stays."""
+    density = np.random.default_rng(0).integers(0, levels, (33, 41)) / levels
+    reach = max(round(separation), 1)
+    highest = ndimage.maximum_filter(density, 2 * reach + 1, mode="constant")
+    places = [(x, y) for y, x in np.argwhere((density == highest) & (density > 0.3))]
+    expected = [p for i, p in enumerate(places) if all(np.hypot(*np.subtract(p, q)) > reach for q in places[:i])]
+    assert len(expected) > 5 and peaks(density, separation, 0.3).tolist() == [list(p) for p in expected]
+
+
+def _weighted_centroid(density, pixel):
+    """The centroid of one blob, step by step in NumPy."""
+    y, x = np.indices(density.shape)
+    x, y = x - pixel[0], y - pixel[1]
+    near, window, at = np.maximum(abs(x), abs(y)) <= LENGTHS.reach, 0.75 * BLOB, np.zeros(2)
+    for _ in range(4):
+        weight = near * density * np.exp(-0.5 * ((x - at[0]) ** 2 + (y - at[1]) ** 2) / window**2)
+        mean = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
+        at = np.clip(at + (1 + (BLOB / window) ** 2) * (mean - at), -LENGTHS.reach / 2, LENGTHS.reach / 2)
+    return at
+
+
+def test_blobs_are_those_found_one_by_one_and_in_many_frames_at_once():
+    rng = np.random.default_rng(4)
+    sheets = [_lattice(angle)[rng.random(len(_lattice(angle))) < 0.9] for angle in (0.2, 0.7)]
+    maps = np.stack([_maps(xy + rng.normal(0, 0.6, xy.shape), rng.integers(0, 2, len(xy))) for xy in sheets])
+    maps = np.clip(maps + rng.normal(0, 0.02, maps.shape), 0, 1).astype(np.float16)
+    at_once = jax.vmap(lambda frame: find_spots(frame, LENGTHS, 256))(jnp.asarray(maps))
+    for t, frame in enumerate(maps.astype(np.float32)):
+        density = frame.sum(-1)
+        seen = ndimage.gaussian_filter(density, LENGTHS.smoothing)
+        spots = found_spots(jnp.asarray(maps[t]), LENGTHS, PX)
+        assert np.array_equal(spots.pixel, peaks(seen, LENGTHS.separation, LENGTHS.least))
+        one_by_one = [_weighted_centroid(density, pixel) for pixel in spots.pixel]
+        np.testing.assert_allclose(spots.offset, one_by_one, atol=2e-5)
+        assert int(at_once.total[t]) == len(one_by_one)
+        for name in ("pixel", "offset", "variance", "mass", "overlap"):
+            together = np.asarray(getattr(at_once, name)[t])[: len(one_by_one)]
+            np.testing.assert_allclose(together, getattr(spots, name), rtol=1e-4, atol=1e-5)
+
+
+def test_denser_maps_than_any_sheet_find_room():
+    dots = np.zeros((80, 80, 1), np.float32)
+    dots[::5, ::5] = 1.0
+    assert len(found_spots(jnp.asarray(dots), LENGTHS, 1e-3).pixel) == 256  # room for one chunk, which it fills
+    dots[2::5, 2::5] = 1.0
+    assert len(found_spots(jnp.asarray(dots), LENGTHS._replace(separation=1.0), 1e-3).pixel) == 512
+
+
+def test_any_number_of_blobs_is_split():
+    count = SPLIT_ROWS + 5
+    rng = np.random.default_rng(2)
+    centre = 12 + 20.0 * np.stack(np.divmod(np.arange(count), 7), 1) + rng.uniform(-0.5, 0.5, (count, 2))
+    phi = rng.uniform(0, np.pi, count)
+    arm = 0.5 * 0.055 / PX * np.column_stack([np.cos(phi), np.sin(phi)])
+    maps = jnp.asarray(_maps(np.concatenate([centre - arm, centre + arm]), size=(150, 140)))
+    spots = found_spots(maps, LENGTHS, PX)
+    ends, overlaps = split(maps, np.asarray(spots.pixel), LENGTHS)
+    assert len(spots.pixel) == count and len(ends) == len(overlaps) == 2 * count
+    _, distance = _pairs(np.concatenate([centre - arm, centre + arm]), np.repeat(spots.pixel, 2, 0) + ends)
+    assert distance.max() * PX < 0.012 and overlaps.sum(1).min() > 0.8
 
 
 @pytest.mark.parametrize("sd_nm", [0.008, 0.015, 0.025])
@@ -180,8 +256,8 @@ def test_the_centroid_of_a_blob_of_another_width():
     d = np.arange(-6, 7)
     for width in (1.3, 1.7, 2.4):
         patch = np.exp(-0.5 * ((d[None] - 0.37) ** 2 + (d[:, None] + 0.22) ** 2) / width**2)
-        centre, variance = weighted_centroids(patch[None], BLOB)
-        assert centre[0] == pytest.approx([0.37, -0.22], abs=0.02)
+        centre, variance = jax.jit(weighted_centroids, static_argnums=1)(jnp.asarray(patch)[..., None], BLOB)
+        assert centre[:, 0] == pytest.approx([0.37, -0.22], abs=0.02)
         assert variance[0] == pytest.approx(width**2, rel=0.05)
 
 

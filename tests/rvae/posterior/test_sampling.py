@@ -47,7 +47,8 @@ def test_a_chain_in_each_orientation_weighted_by_its_evidence_is_the_posterior()
     assert float(found.log_evidence) == pytest.approx(2.0, abs=0.15)
     order = np.argsort(-np.asarray(found.weights))
     assert np.asarray(found.weights)[order] == pytest.approx([*WEIGHTS, 0.0], abs=0.06)
-    assert np.asarray(found.mode_angle)[order[:3]] == pytest.approx(CENTRES, abs=0.15)
+    off = np.asarray(found.mode_angle)[order[:3]] - CENTRES
+    assert np.abs(np.angle(np.exp(1j * off))).max() < 0.15
     away = np.abs(np.angle(np.exp(1j * (np.asarray(found.points)[:, :1] - CENTRES))))
     counts = np.bincount(away.argmin(1), minlength=3) / SHORT.kept
     assert counts == pytest.approx(WEIGHTS, abs=0.07)
