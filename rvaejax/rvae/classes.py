@@ -67,11 +67,34 @@ def weights(log_q: Float[Array, "b k"], labels: Int[Array, " b"] | None, log_p: 
     )
 
 
+def imbalance(log_q: Float[Array, "b k"], log_p: Float[Array, " k"]) -> Float[Array, ""]:
+    """Divergence of the batch's mean posterior from the prior [nat]."""
+    return kl_categorical(jnp.log(jnp.exp(log_q).mean(0) + 1e-9), log_p)
+
+
 def expected(probability: Float[Array, "b k"], of_each: PyTree) -> PyTree:
     """The mean over the classes of a pytree of (k, b) arrays, each class by its probability."""
     return jax.tree.map(lambda values: (probability.T * values).sum(0), of_each)
 
 
-def cross_entropy(log_q: Float[Array, "b k"], labels: Int[Array, " b"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """-log q(label | x) summed over the rows that have a label, and how many these are."""
-    return -(one_hot(labels, log_q.shape[-1]) * log_q).sum(), (labels >= 0).sum().astype(log_q.dtype)
+class Beside(NamedTuple):
+    """What classes cost beside the bound [nat per row], and metrics of it."""
+
+    cost: Float[Array, ""]
+    metrics: dict[str, Float[Array, ""]]
+
+
+def beside(
+    config: Classes,
+    params: PyTree,
+    log_q: Float[Array, "b k"],
+    labels: Int[Array, " b"] | None,
+    share: Float[Array, ""] | float,
+) -> Beside:
+    """Imbalance while the content is not all there (`share` below 1), and the cross-entropy of rows with a label."""
+    cost = (1 - share) * config.balance * imbalance(log_q, log_prior(config, params))
+    if labels is None:
+        return Beside(jnp.asarray(cost), {})
+    entropy = -(one_hot(labels, config.count) * log_q).sum()
+    rows = jnp.maximum((labels >= 0).sum(), 1)
+    return Beside(cost + config.classification_weight * entropy / len(labels), {"cross_entropy": entropy / rows})

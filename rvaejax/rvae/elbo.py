@@ -234,18 +234,17 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         pixels = draw_pixels(config, all_pixels, key=for_pixels)
         if config.target is not None:
             images = blind(config, images, key=jax.random.fold_in(key, 2))
-        further = {"labels": labels, "targets": targets, "share": schedules.content_share(config, step)}
+        share = schedules.content_share(config, step)
+        further = {"labels": labels, "targets": targets, "share": share}
         found = parts(params, images, key=for_terms, pixels=pixels, **further)
         means = jax.tree.map(jnp.mean, found.terms)._replace(log_likelihood=found.log_likelihood)
         # root mean square over examples of the standard error of one's estimate [nat]
         errors = {f"kl_{name}_error": jnp.sqrt(found.variances[name].mean()) for name in sampled}
         metrics = {"elbo": elbo(found.terms).mean(), **means.present(), **errors}
-        told = jnp.zeros(())
-        if of_class is not None and found.log_class is not None and labels is not None:
-            total, rows = classes.cross_entropy(found.log_class, labels)
-            told = of_class.classification_weight * total / len(images)
-            metrics["cross_entropy"] = total / jnp.maximum(rows, 1)
-        return told - objective(means, config, step), metrics
+        if of_class is None or found.log_class is None:
+            return -objective(means, config, step), metrics
+        beside = classes.beside(of_class, params.get("classes", {}), found.log_class, labels, share)
+        return beside.cost - objective(means, config, step), {**metrics, **beside.metrics}
 
     return RVAE(
         init=init,
