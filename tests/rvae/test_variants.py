@@ -10,7 +10,8 @@ from scipy.special import logsumexp
 
 from rvaejax.config import from_dict, to_dict
 from rvaejax.errors import ConfigError, ImageError
-from rvaejax.rvae import decode, elbo, encode, load_model, save_model, train
+from rvaejax.rvae import decode, elbo, encode, load_model, save_model, schedules, train
+from rvaejax.rvae.classes import beside
 from rvaejax.rvae.config import (
     Classes,
     ConvEncoder,
