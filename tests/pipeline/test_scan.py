@@ -3,7 +3,6 @@
 import csv
 import json
 
-import jax
 import numpy as np
 import pytest
 import yaml
@@ -18,13 +17,7 @@ from rvaejax.rvae import load_model
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.types import SubImages
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """What is compiled here runs for a moment only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 SMALL = """
@@ -41,14 +34,6 @@ def files(tmp_path, monkeypatch):
     np.savez("good.npz", images=np.random.default_rng(0).random((200, 9, 9)).astype(np.float32))
     (tmp_path / "small.yaml").write_text(SMALL)
     return tmp_path
-
-
-def _fails(arguments, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(arguments.split())
-    error = capsys.readouterr().err
-    assert end.value.code == 2 and error.count("\n") == 1 and error.startswith("rvaejax: ")
-    return error
 
 
 def test_candidates_are_all_combinations_and_say_what_tells_them_apart():
@@ -87,7 +72,7 @@ def test_a_window_is_cut_from_the_middle():
     assert (cut(record, 3).images == images[:, 2:5, 2:5]).all() and cut(record, None) is record
 
 
-def test_a_scan_from_file_to_table_figure_and_models(files, capsys):
+def test_a_scan_from_file_to_table_figure_and_models(files, capsys, refused):
     command = "scan good.npz --out out --config small.yaml --content-dims 2 --windows 6 9 --steps 4 --rows 60"
     main(command.split())
     said = capsys.readouterr().out
@@ -111,7 +96,7 @@ def test_a_scan_from_file_to_table_figure_and_models(files, capsys):
     before = (files / "out" / "scan.csv").read_bytes()
     main(f"{command} --resume".split())  # nothing is left to do
     assert (files / "out" / "scan.csv").read_bytes() == before
-    assert "content_dims" in _fails(f"{command} --resume".replace("--content-dims 2", "--content-dims 3"), capsys)
+    assert "content_dims" in refused(f"{command} --resume".replace("--content-dims 2", "--content-dims 3"))
 
 
 @pytest.mark.parametrize(
@@ -126,8 +111,8 @@ def test_a_scan_from_file_to_table_figure_and_models(files, capsys):
         ("--preset papr", ["'papr' is not one of"]),
     ],
 )
-def test_a_scan_that_cannot_be_is_one_line_and_nothing_is_written(arguments, words, files, capsys):
-    line = _fails(f"scan good.npz --out out {arguments}", capsys)
+def test_a_scan_that_cannot_be_is_one_line_and_nothing_is_written(arguments, words, files, refused):
+    line = refused(f"scan good.npz --out out {arguments}")
     assert all(word in line for word in words), line
     assert not (files / "out").exists()
 

@@ -1,6 +1,5 @@
 """`rvaejax train` and `encode` with classes, labels and signals; labels are looked at only where that is asked for."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -15,12 +14,7 @@ training: {batch_size: 8, piece: 2, evaluate_every: 2}
 SOME = MLP + "classes: {count: 3, labels: some}\n"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """What is compiled here runs for a moment only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture
@@ -41,14 +35,6 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _fails(arguments, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(arguments.split())
-    error = capsys.readouterr().err
-    assert end.value.code == 2 and error.count("\n") == 1 and error.startswith("rvaejax: ")
-    return error
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -58,8 +44,8 @@ def _fails(arguments, capsys):
         ("signals.npz", ["signals of 20 px with rotation on", "--preset spectra"]),
     ],
 )
-def test_what_the_data_cannot_give_is_one_line_and_nothing_is_written(arguments, words, files, capsys):
-    line = _fails(f"train {arguments} --out out", capsys)
+def test_what_the_data_cannot_give_is_one_line_and_nothing_is_written(arguments, words, files, refused):
+    line = refused(f"train {arguments} --out out")
     assert all(word in line for word in words), line
     assert not (files / "out").exists()
 

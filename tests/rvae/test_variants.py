@@ -31,15 +31,7 @@ from rvaejax.rvae.moved import moved
 from rvaejax.training import TrainingConfig
 from rvaejax.types import SubImages
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """What is compiled here runs for a moment only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 SHAPE = (8, 8, 1)
 BRIEF = TrainingConfig(steps=4, batch_size=8, piece=2, evaluate_every=2)
 MLP = RVAEConfig(
