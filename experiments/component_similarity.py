@@ -2,13 +2,23 @@
 
 Claim: components of a decomposition that knows no rotation show one thing at several angles, so that they look
 different and are alike up to rotation; the rVAE's are less alike up to rotation, in small and in large windows.
-For VAE and rVAE the components are the decoded centroids of a mixture in their latent spaces, as many as the GMM's.
+For VAE and rVAE the components are, once, the images decoded on a 3 x 3 grid of their latents, from the 5th to the
+95th percentile of each, and once the decoded centroids of a mixture in their latent spaces, as many as the GMM's.
 
 Command:    python experiments/component_similarity.py SMALL_RUN LARGE_RUN --out runs/component_similarity
             (folders of `rvaejax run movie.npz --window-nm 0.4` and `--window-nm 1.0`)
-Wall time:  WALL
+Wall time:  1.4 minutes of CPU for two runs of 3,251 and 2,126 sub-images
 Figure:     runs/component_similarity/components_RUN.png: the components of each method
-Result:     RESULT
+Result:     mean similarity up to rotation of 9 components each, on the demo's movie (8 frames, trained for 75 s and
+            143 s):
+                            GMM    VAE: grid, centroids    rVAE: grid, centroids
+            0.4 nm window   0.70   0.74, 0.74              0.68, 0.65
+            1.0 nm window   0.85   0.59, 0.80              0.76, 0.81
+            The claim holds in the small window. In the large one the rVAE's are less alike than the GMM's but not less
+            than the VAE's, whose grid shows blurs that are like nothing.
+            As they are, not turned, the rVAE's are the most alike in both (0.65 to 0.81 against 0.43 to 0.56): they
+            are all drawn at one angle, and turning adds next to nothing (0.01), where it adds 0.17 to 0.30 to the
+            others' (GMM 0.46 to 0.70 and 0.56 to 0.85).
 """
 
 from __future__ import annotations
@@ -45,25 +55,26 @@ class Options:
 
 
 def components_of(run: Path, classes: int, seed: int) -> list[Fitted]:
-    """GMM, VAE and rVAE on the sub-images of a run, with as many components each."""
+    """GMM, VAE and rVAE on the sub-images of a run: grids of the latents, and mixtures of as many classes."""
     subimages = run_subimages(run)
     vae = fit(PlainVAE(), subimages, seed=seed)
     rvae = of_rvae(load_model(run), subimages)
     latent = [latent_gmm(inner, subimages, classes=classes, seed=seed) for inner in (vae, rvae)]
-    return [fit(GMM(classes=classes), subimages, seed=seed), *latent]
+    return [fit(GMM(classes=classes), subimages, seed=seed), vae, rvae, *latent]
 
 
 def draw(found: list[tuple[Fitted, Similarity]]) -> Figure:
     """The first channel of the components, a row for each method."""
     count = max(len(s.plain) for _, s in found)
     figure = new_figure(1.0 * count, 1.35 * len(found))
-    for line, (one, similarity) in zip(figure.subplots(len(found), count, squeeze=False), found, strict=True):
+    for part, (one, similarity) in zip(figure.subfigures(len(found), 1, squeeze=False)[:, 0], found, strict=True):
+        line = part.subplots(1, count, squeeze=False)[0]
         for axes in line:
             axes.set_axis_off()
         for axes, image in zip(line, one.components(), strict=False):
             axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
         plain, turned = similarity.mean
-        line[0].set_title(f"{one.name}: {plain:.2f}; up to rotation {turned:.2f}", fontsize=8, loc="left")
+        part.suptitle(f"{one.name}: {plain:.2f}; up to rotation {turned:.2f}", fontsize=8)
     return figure
 
 

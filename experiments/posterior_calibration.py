@@ -1,12 +1,14 @@
 """Are posteriors right? Simulation-based calibration of the sampled posterior, and of the encoder's, beside each other.
 
-Claim: with a chain started in every orientation and weighted by its evidence, ranks of the true angle, shift and
+To be tested: with a chain started in every orientation and weighted by its evidence, ranks of the true angle, shift and
 content among the sampled posterior's draws are uniform (p > 0.01 each); those of the encoder's posterior are not.
 
 Command:    python experiments/posterior_calibration.py --out runs/posterior_calibration
-Wall time:  TIME
+Wall time:  not measured yet with 200 replicas
 Figure:     runs/posterior_calibration/posterior_calibration.png: rank histograms, sampled above, encoder below
-Result:     RESULT
+Result:     not run yet with 200 replicas. 16 replicas, 600 training steps, longer chains, up to 6 orientations: least p
+            0.44 for the sampled posterior; for the encoder's 0.011 for the angle, 6e-8 for the shift, 5e-13 for the
+            content: its shifts and contents are far from the posterior after so short a training
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import rvaejax as rx
 from rvaejax.analysis.simulation_based import BINS, Ranks, calibration_ranks, uniformity
 from rvaejax.io.files import write_text
 from rvaejax.plotting.style import BLUE, FAINT, ORANGE, new_figure, plain_axes, save_figure
-from rvaejax.rvae.config import PolarEncoder, RVAEConfig, SpatialDecoder
+from rvaejax.rvae.config import LearnedGaussian, PolarEncoder, RVAEConfig, SpatialDecoder
 from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.training.config import TrainingConfig
 from rvaejax.types import SubImages
@@ -45,6 +47,7 @@ class Options:
 CONFIG = RVAEConfig(
     encoder=PolarEncoder(orientations=32, hidden=32, harmonics=8),
     decoder=SpatialDecoder(hidden=32, layers=2),
+    likelihood=LearnedGaussian(),
     training=TrainingConfig(steps=1500, batch_size=64, learning_rate=3e-3, warmup=50),
 )
 NUTS = NutsConfig(modes=4, warmup=150, draws=150, depth=4, weighing=256, kept=99, particles=99)

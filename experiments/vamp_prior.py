@@ -1,12 +1,12 @@
 """A VampPrior of the content against the standard normal.
 
-Claim: the mixture of the posteriors of learned pseudo-images is nearer to what the encoder makes of all sites than a
-standard normal is: the content's divergence falls and the held-out ELBO rises.
+To be tested: the mixture of the posteriors of learned pseudo-images is nearer to what the encoder makes of all sites
+than a standard normal is: the content's divergence falls and the held-out ELBO rises.
 
 Command:    python experiments/vamp_prior.py --out runs/vamp_prior
-Wall time:  TIME
+Wall time:  not measured yet
 Figure:     runs/vamp_prior/vamp_prior.png: contents, and draws of the prior, for each prior
-Result:     RESULT
+Result:     not run yet
 """
 
 from __future__ import annotations

@@ -39,6 +39,8 @@ _HOME = {
     "save_model": "rvaejax.rvae.storage",
     "segment": "rvaejax.segmentation.predict",
     "simulate_movie": "rvaejax.simulate.movie",
+    "Tracks": "rvaejax.types",
+    "track_atoms": "rvaejax.atoms.tracking",
     "train": "rvaejax.rvae.model",
     "write_atoms": "rvaejax.io.tables",
     "write_latents": "rvaejax.io.latents",
@@ -49,6 +51,7 @@ __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 if TYPE_CHECKING:
     from rvaejax.atoms.localise import find_atoms as find_atoms
     from rvaejax.atoms.subimages import cut_subimages as cut_subimages
+    from rvaejax.atoms.tracking import track_atoms as track_atoms
     from rvaejax.errors import InputError as InputError
     from rvaejax.io.latents import write_latents as write_latents
     from rvaejax.io.movies import read_movie as read_movie
@@ -80,6 +83,9 @@ if TYPE_CHECKING:
     )
     from rvaejax.types import (
         SubImages as SubImages,
+    )
+    from rvaejax.types import (
+        Tracks as Tracks,
     )
 
 

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.model_commands import Posterior, Scan
-from rvaejax.pipeline.config import CheckConfig, RunConfig, SegmenterOptions, TrainOptions, check_seed
+from rvaejax.model_commands import Scan
+from rvaejax.pipeline.config import RunConfig, SegmenterOptions, TrainOptions, check_seed
+from rvaejax.run_commands import Check, Posterior, Report, Track
 from rvaejax.simulate.config import MovieConfig
 
 Input = tyro.conf.Positional[Path]
@@ -202,37 +203,6 @@ class Encode:
         print(f"{len(latents)} latents: {self.out}")
 
 
-@dataclass(frozen=True)
-class Check:
-    """Measures a trained rVAE's invariance on turned and moved copies: RUN/check.json, angles.csv, report.html."""
-
-    run: Input
-    """Folder of a training or a run."""
-    subimages: tyro.conf.Positional[Path | None] = None
-    """SUBIMAGES.npz; by default those of the run."""
-    options: Annotated[CheckConfig, tyro.conf.arg(name="")] = field(default_factory=CheckConfig)
-
-    def execute(self) -> None:
-        """Measures, writes and prints."""
-        from rvaejax.pipeline.check import check, table
-
-        print(table(check(self.run, self.subimages, self.options)))
-
-
-@dataclass(frozen=True)
-class Report:
-    """Rebuilds figures and report of a finished run."""
-
-    folder: Input
-    """Folder of a run."""
-
-    def execute(self) -> None:
-        """Draws and writes."""
-        from rvaejax.pipeline.run import report
-
-        print(report(self.folder))
-
-
 COMMANDS: dict[str, Any] = {
     "demo": Demo,
     "run": Run,
@@ -244,5 +214,6 @@ COMMANDS: dict[str, Any] = {
     "check": Check,
     "scan": Scan,
     "posterior": Posterior,
+    "track": Track,
     "report": Report,
 }

@@ -1,4 +1,4 @@
-"""The commands that look closer at rVAEs, as those of `commands.py`. Imports no JAX."""
+"""The commands that compare rVAEs, as those of `commands.py`. Imports no JAX."""
 
 from __future__ import annotations
 
@@ -9,25 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from rvaejax.pipeline.config import PosteriorConfig
 from rvaejax.pipeline.scan_config import ScanOptions
-
-
-@dataclass(frozen=True)
-class Posterior:
-    """Samples the posterior of a few sub-images under a trained decoder, beside the encoder's: RUN/posterior.csv."""
-
-    run: tyro.conf.Positional[Path]
-    """Folder of a training or a run."""
-    subimages: tyro.conf.Positional[Path | None] = None
-    """SUBIMAGES.npz; by default those of the run."""
-    options: Annotated[PosteriorConfig, tyro.conf.arg(name="")] = field(default_factory=PosteriorConfig)
-
-    def execute(self) -> None:
-        """Samples, compares, writes and prints."""
-        from rvaejax.pipeline.posterior import posterior_file, summary
-
-        print(summary(posterior_file(self.run, self.subimages, self.options)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 from contextlib import AbstractContextManager
@@ -33,7 +32,7 @@ from typing import Any
 import numpy as np
 import tyro
 from rvae_figure import draw
-from rvae_scores import score, seconds_to_quality, spread
+from rvae_scores import score, seconds_to_quality, source, spread
 from worker_lines import worker
 
 HERE = Path(__file__).parent
@@ -195,13 +194,6 @@ def scored(run: dict[str, Any], options: Options, folder: Path) -> dict[str, Any
     for i, look in enumerate(run["looks"]):
         look |= score(options.data, folder / f"look_{i}.npz", options.scorer)
     return {**run, "seconds_to_quality": seconds_to_quality(run["looks"])}
-
-
-def source() -> str:
-    """The commit of the code that is measured, where it is a repository."""
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 def save(result: dict[str, Any], out: Path) -> None:

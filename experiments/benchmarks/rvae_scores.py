@@ -69,3 +69,10 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
     """Median, extremes, and all."""
     numbers = [float(v) for v in values]
     return {"median": float(np.median(numbers)), "min": min(numbers), "max": max(numbers), "all": numbers}
+
+
+def source() -> str:
+    """The commit of the code that is measured, where it is a repository."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip()

@@ -58,11 +58,11 @@ def change_points(
     n, q = values.shape
     guess = noise_sd(values, piece) if sd is None else np.asarray(sd, float)
     used = np.isfinite(values).all(0) & (guess > 0) if n else np.zeros(q, bool)
-    if n < 2 * shortest or not used.any():
+    if n < 2 or not used.any():
         return Changes(np.zeros(0, int), np.array(values, float), guess)
     y = values[:, used] / guess[used]
     parameters = (1 if piece == "level" else 2) * int(used.sum()) + 1
-    divisions = _best_divisions(_costs(y, piece), shortest, min(most, n // shortest - 1))
+    divisions = _best_divisions(_costs(y, piece), shortest, max(0, min(most, n // shortest - 1)))
     fits = [_fitted(y, starts, piece) for starts in divisions]
     left = np.array([((y - fit) ** 2).sum(0) for fit in fits])
     misfit = left.sum(1)
@@ -83,7 +83,7 @@ def _best_divisions(cost: Float[np.ndarray, "m m"], shortest: int, most: int) ->
     """The cheapest division with 0, 1, ..., `most` changes: the first points of its pieces but the first."""
     n = len(cost) - 1
     best, origins = cost[0].copy(), []
-    best[:shortest] = np.inf
+    best[: min(shortest, n)] = np.inf  # a curve too short for a piece is one all the same
     divisions = [np.zeros(0, int)]
     for k in range(1, most + 1):
         longer, origin = np.full(n + 1, np.inf), np.zeros(n + 1, int)

@@ -29,12 +29,16 @@ class Clock(NamedTuple):
 
 def clock(movie: Movie) -> Clock:
     """The accumulated dose at the end of each frame where it is known, else seconds, else frame numbers."""
-    frames = np.arange(len(movie), dtype=float)
-    if movie.dose is not None:
-        return Clock(np.cumsum(np.asarray(movie.dose, float)), "dose [e/nm²]")
-    if movie.frame_time_s is not None:
-        return Clock(frames * movie.frame_time_s, "time [s]")
-    return Clock(frames, "frame")
+    return frame_clock(len(movie), movie.frame_time_s, movie.dose)
+
+
+def frame_clock(frames: int, frame_time_s: float | None, dose: Float[np.ndarray, " t"] | None) -> Clock:
+    """The same for a number of frames; the dose is that of each frame [electrons/nm²]."""
+    if dose is not None:
+        return Clock(np.cumsum(np.asarray(dose, float)), "dose [e/nm²]")
+    if frame_time_s is not None:
+        return Clock(np.arange(frames) * float(frame_time_s), "time [s]")
+    return Clock(np.arange(frames, dtype=float), "frame")
 
 
 class Curve(NamedTuple):
@@ -101,13 +105,14 @@ def order_parameters(
         threshold: distance beyond which a site is none of the crystal's.
 
     Returns:
-        Angular order modulo 60 degrees; mean of each content latent; share of sites that are not crystalline.
+        Angular order modulo 60 degrees; mean of each content latent; share of sites whose window does not show the
+        crystal: edges, defects, dopants, and the sites beside them.
     """
     out = {"angular order": angular_order(latents.angle, frame, frames)}
     for i in range(latents.content.shape[1]):
         out[f"content latent {i + 1}, mean"] = curve(np.asarray(latents.content[:, i], float), frame, frames).mean
     if deviation is not None:
-        out["share of sites off the crystal"] = curve((deviation > threshold).astype(float), frame, frames).mean
+        out["share of surroundings off the crystal"] = curve((deviation > threshold).astype(float), frame, frames).mean
     return out
 
 

@@ -48,7 +48,7 @@ def simulate(
     """Points (angle, shift in the encoder's unit, content) from the priors, and scaled images of them with noise.
 
     Raises:
-        ConfigError: the likelihood is not Gaussian.
+        ConfigError: the likelihood is not Gaussian, or fits a light to each image.
     """
     rvae = elbo.build(model.config, model.image_shape)
     prior, families = rvae.prior_params(model.params), rvae.families
@@ -72,6 +72,8 @@ def simulate(
 
 def _noise_sd(model: TrainedRVAE) -> float:
     likelihood = model.config.likelihood
+    if getattr(likelihood, "lighting", None) is not None:
+        raise ConfigError("likelihood with lighting: each image's light is fitted, not drawn; calibrate without (null)")
     if isinstance(likelihood, LearnedGaussian):
         return float(jnp.exp(learned_log_sd(model.params["likelihood"]["raw_sd"], likelihood.floor)))
     if isinstance(likelihood, FixedGaussian):

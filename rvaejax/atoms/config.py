@@ -68,7 +68,7 @@ class WindowConfig:
     Attributes:
         window_nm: side of a window; 0.4 nm shows an atom's three neighbours, 1 nm the six rings around it.
         source: "maps" cuts the probability maps (the paper's way), "frames" the raw images.
-        centres: species on which windows are centred.
+        centres: species on which windows are centred; empty for all points, whatever they are.
     """
 
     window_nm: float = 0.4

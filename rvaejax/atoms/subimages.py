@@ -71,7 +71,8 @@ def cut_subimages(
             frame scaled by its own 1 % and 99 % quantiles).
         atoms: centres, in px of the input frames.
         window_nm: side of a window [nm].
-        centres: only atoms of these species are centres.
+        centres: only atoms of these species are centres; empty for all points of the table, which are then no rows
+            of a table of atoms (`SubImages.atom` is -1).
 
     Returns:
         Sub-images in the source's pixels; windows that would leave the image are counted in `dropped`.
@@ -89,11 +90,12 @@ def cut_subimages(
     shape = int(frames.shape[1]), int(frames.shape[2])
     check_window(config.window_nm, shape, px, source.name)
     x, y = (atoms.x + 0.5) / scale[1] - 0.5, (atoms.y + 0.5) / scale[0] - 0.5
-    wanted = np.isin(atoms.species, config.centres)
+    wanted = np.isin(atoms.species, config.centres) if config.centres else np.ones(len(atoms), bool)
     rows = np.flatnonzero(wanted & inside(x, y, side, shape))
     dropped = int(wanted.sum()) - len(rows)
     if not len(rows):
-        raise NoAtomsError(f"{source.name}: none of {int(wanted.sum())} atoms is {window_nm / 2:g} nm from the border")
+        what = "atoms" if config.centres else "points"
+        raise NoAtomsError(f"{source.name}: none of {int(wanted.sum())} {what} is {window_nm / 2:g} nm from the border")
     images = np.empty((len(rows), side, side, len(channels)), np.float16)
     for t in progress(np.unique(atoms.frame[rows]), desc="cutting sub-images"):
         here = np.flatnonzero(atoms.frame[rows] == t)
@@ -101,6 +103,7 @@ def cut_subimages(
         frame = _robust_unit(frame)[..., None] if frame.ndim == 2 else frame
         images[here] = np.clip(windows(frame, x[rows[here]], y[rows[here]], side), -60000, 60000)
     log.info("%s: %d sub-images of %d px, %d dropped at the border", source.name, len(rows), side, dropped)
+    row = rows if config.centres else np.full(len(rows), -1)
     return SubImages(
-        images, atoms.frame[rows], atoms.x[rows], atoms.y[rows], atoms.species[rows], rows, px, channels, dropped
+        images, atoms.frame[rows], atoms.x[rows], atoms.y[rows], atoms.species[rows], row, px, channels, dropped
     )

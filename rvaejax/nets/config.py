@@ -57,6 +57,7 @@ class PolarEncoder:
         layers: circular layers.
         harmonics: highest angular frequency that a circular layer mixes.
         radii: samples of the radius; None for one per pixel.
+        standardise: the content is read from features at the scale that they have in the first images.
     """
 
     orientations: int = 64
@@ -64,6 +65,7 @@ class PolarEncoder:
     layers: int = 2
     harmonics: int = 16
     radii: int | None = None
+    standardise: bool = False
 
     def __post_init__(self) -> None:
         n = self.orientations

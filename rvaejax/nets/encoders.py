@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -83,7 +84,7 @@ def _class_head(x: Float[Array, "b f"], hidden: int, classes: int) -> Float[Arra
     if not classes:
         return None
     x = nn.relu(nn.Dense(hidden, name="classes_hidden")(x))
-    init = nn.initializers.normal(0.3 * hidden**-0.5)
+    init = nn.initializers.normal(2 * hidden**-0.5)  # far from undecided, where nothing would tell the classes apart
     return nn.log_softmax(nn.Dense(classes, kernel_init=init, name="classes")(x))
 
 
@@ -145,6 +146,20 @@ class _CircularDense(nn.Module):
         return out + self.param("bias", nn.initializers.zeros, (1, 1, self.features))
 
 
+def _standardised(module: nn.Module, x: Float[Array, "b f"]) -> Float[Array, "b f"]:
+    """Features less their mean over their standard deviation, both over the images that `init` is given.
+
+    From then on they are constants (Salimans and Kingma 2016, arXiv:1602.07868). What all sub-images have in common is
+    most of a pooled feature: without this, the content's first differences drown in its posterior's width.
+    """
+    deviation = x.std(0)
+    centre = module.param("centre", lambda _: x.mean(0))
+    floored = jnp.maximum(deviation, 0.2 * deviation.mean())
+    spread = module.param("spread", lambda _: jnp.where(deviation.mean() > 1e-6, floored, 1.0))
+    # Features move on while the encoder learns. Bounded, they would lose their differences; unbounded, they run off.
+    return jnp.arcsinh((x - jax.lax.stop_gradient(centre)[None]) / jax.lax.stop_gradient(spread)[None])
+
+
 class _Polar(nn.Module):
     """Scores every orientation with one shared network; content and shift are read from all of them together.
 
@@ -165,8 +180,15 @@ class _Polar(nn.Module):
         heads = nn.Dense(5, kernel_init=nn.initializers.normal(0.3 * c.hidden**-0.5))(x)
         pooled = nn.relu(nn.Dense(c.hidden)(x))
         pooled = jnp.concatenate([pooled.mean(1), jnp.sqrt((pooled**2).mean(1) + 1e-6)], axis=-1)
-        classes = _class_head(pooled, c.hidden, self.dims.classes)
-        pooled = nn.relu(nn.Dense(c.hidden)(pooled) + _of_class(y, c.hidden))
+        # what all windows have in common is most of a pooled feature: classes are told from what is not
+        level = _standardised(self, pooled) if c.standardise or self.dims.classes else pooled
+        classes = _class_head(level, c.hidden, self.dims.classes)
+        if c.standardise:
+            # Normalised and without a bias, these units cannot all fall silent and leave one content for everything.
+            own = nn.LayerNorm()(nn.Dense(c.hidden, use_bias=False)(level))
+        else:
+            own = nn.Dense(c.hidden)(pooled)
+        pooled = nn.relu(own + _of_class(y, c.hidden))
         invariant = nn.Dense(2 * d + 1)(pooled)
         content = Normal(invariant[:, :d], invariant[:, d:-1] - 1)
         scale = None
@@ -187,11 +209,15 @@ def build(config: Encoder, shape: tuple[int, int, int], dims: Dims) -> Network:
     """The encoder of windows of shape (h, w, c).
 
     Returns:
-        `init(*, key) -> params` and `apply(params, images (b, h, w, c), y=None) -> Encoded`; where there are classes,
-        y (b, k) are the classes of which the other latents' posteriors are asked for, one-hot.
+        `init(*, key, images) -> params`, where the images, if given, set the scale of features, and
+        `apply(params, images (b, h, w, c), y=None) -> Encoded`; where there are classes, y (b, k) are the classes of
+        which the other latents' posteriors are asked for, one-hot.
     """
     blank = jnp.zeros((1, *shape))
-    y = jnp.zeros((1, dims.classes)) if dims.classes else None
+
+    def no_class(images: Float[Array, "b h w c"]) -> Float[Array, "b k"] | None:
+        return jnp.zeros((len(images), dims.classes)) if dims.classes else None
+
     if isinstance(config, PolarEncoder):
         taps, weights = polar_taps(polar_points(shape[0], config.orientations, config.radii), shape[:2])
         polar = _Polar(config, dims)
@@ -200,8 +226,8 @@ def build(config: Encoder, shape: tuple[int, int, int], dims: Dims) -> Network:
             return polar_features(images, taps, weights, config.orientations)
 
         return Network(
-            lambda *, key: polar.init(key, features(blank), y),
+            lambda *, key, images=blank: polar.init(key, features(images), no_class(images)),
             lambda params, images, y=None: polar.apply(params, features(images), y),
         )
     module = _MLP(config, dims) if isinstance(config, MLPEncoder) else _Conv(config, dims)
-    return Network(lambda *, key: module.init(key, blank, y), module.apply)
+    return Network(lambda *, key, images=blank: module.init(key, images, no_class(images)), module.apply)

@@ -18,9 +18,11 @@ from rvaejax.analysis.circular import fold_angle
 from rvaejax.analysis.invariance import DRAWN, INTERPOLATED, MOVED, QUARTERS, check_invariance, flattered
 from rvaejax.analysis.selection import rows_of
 from rvaejax.analysis.symmetry import content_energies, site_symmetry
+from rvaejax.atoms.config import WindowConfig
 from rvaejax.atoms.subimages import cut_subimages
 from rvaejax.errors import ConfigError, ImageError, MissingFileError
 from rvaejax.io.files import atomic_path, write_text
+from rvaejax.io.latents import read_latents_h5
 from rvaejax.io.maps import read_maps
 from rvaejax.io.subimages import read_subimages
 from rvaejax.io.tables import read_atoms
@@ -33,7 +35,7 @@ from rvaejax.rvae.inputs import check_fits
 from rvaejax.rvae.model import split_rows
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import load_model
-from rvaejax.types import Movie, SubImages
+from rvaejax.types import Atoms, Movie, SubImages
 
 log = logging.getLogger(__name__)
 
@@ -102,14 +104,18 @@ def run_subimages(run: Path) -> SubImages:
 
 def _cut_again(run: Path, options: Mapping[str, Any]) -> SubImages:
     """From the stored maps, or, where frames were cut, from the few frames that the run has kept."""
-    atoms, window_nm = read_atoms(run / "atoms.csv"), float(options["window_nm"])
+    atoms, window_nm, centres = read_atoms(run / "atoms.csv"), float(options["window_nm"]), WindowConfig().centres
+    if options.get("centres", "atoms") != "atoms":  # the points are stored with their latents
+        rows = read_latents_h5(run / "latents.h5")
+        ones, centres = np.ones(len(rows.frame)), ()
+        atoms = Atoms(rows.frame, rows.x, rows.y, rows.species, ones, 0 * ones, atoms.pixel_size_nm)
     if options["source"] == "maps":
-        return cut_subimages(read_maps(run / "maps.h5"), atoms, window_nm=window_nm)
+        return cut_subimages(read_maps(run / "maps.h5"), atoms, window_nm=window_nm, centres=centres)
     with np.load(run / "frames.npz", allow_pickle=False) as kept:
         frames, index = kept["frames"], kept["index"]
     atoms = atoms.select(np.isin(atoms.frame, index))
     atoms = replace(atoms, frame=np.searchsorted(index, atoms.frame))
-    return cut_subimages(Movie(frames, atoms.pixel_size_nm, name=str(run)), atoms, window_nm=window_nm)
+    return cut_subimages(Movie(frames, atoms.pixel_size_nm, name=str(run)), atoms, window_nm=window_nm, centres=centres)
 
 
 def judged_rows(model: TrainedRVAE, n: int, config: CheckConfig, own: bool) -> tuple[Integer[np.ndarray, " m"], bool]:

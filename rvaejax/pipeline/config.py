@@ -42,6 +42,8 @@ class RunConfig:
         px_nm: pixel size [nm], where the file does not tell it; it wins over the file's where both are given.
         window_nm: side of the sub-images [nm]; 0.4 shows an atom's three neighbours, 1 the rings around it.
         source: what sub-images are cut from: the segmenter's probability maps, or the raw frames.
+        centres: what they are centred on: atoms, a grid of points half a window apart, or the points of a table
+            FILE.csv (columns frame, x_px, y_px; without a frame, of every frame).
         steps: training steps; by default the preset's.
         max_seconds: seconds for everything; the training is shortened to keep to them, and the report says so.
         segmenter: folder of a segmenter that `train-segmenter` made; by default the one that ships with the package.
@@ -52,6 +54,7 @@ class RunConfig:
     px_nm: float | None = None
     window_nm: float = 0.4
     source: Literal["maps", "frames"] = "maps"
+    centres: str = "atoms"
     steps: int | None = None
     max_seconds: float = 900.0
     segmenter: str | None = None
@@ -59,6 +62,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         WindowConfig(window_nm=self.window_nm, source=self.source)
+        if self.centres not in ("atoms", "grid") and Path(self.centres).suffix != ".csv":
+            raise ConfigError(f"--centres is atoms, grid, or a table FILE.csv; got {self.centres!r}")
         check_training(self.preset, self.steps, self.max_seconds, self.seed)
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import jax
 
 from rvaejax.analysis.truth import against_truth
+from rvaejax.errors import ConfigError
 from rvaejax.io.files import check_output
 from rvaejax.pipeline.config import RunConfig
-from rvaejax.pipeline.run import Results, analyse
+from rvaejax.pipeline.results import Results
+from rvaejax.pipeline.run import analyse
 from rvaejax.pipeline.simulated import save_simulated
 from rvaejax.simulate.config import MovieConfig
 from rvaejax.simulate.movie import simulate_movie
@@ -40,8 +42,11 @@ def demo(
 
     Raises:
         OutputExistsError: the folder exists.
+        ConfigError: sub-images are not to be centred on atoms.
         Interrupted: `should_stop` said so.
     """
+    if config.centres != "atoms":
+        raise ConfigError(f"--centres {config.centres}: the demo compares atoms with their truth; leave it at atoms")
     check_output(out, overwrite, resume)
     simulated = simulate_movie(movie, key=jax.random.key(config.seed))
     scores: dict[str, float] = {}

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from rvaejax.analysis.dynamics import frame_clock
 from rvaejax.analysis.manifold import latent_manifold
-from rvaejax.io.latents import read_latents_h5
+from rvaejax.io.latents import LatentRows, read_latents_h5
 from rvaejax.io.maps import read_maps
 from rvaejax.io.metrics import read_metrics
 from rvaejax.io.tables import read_atoms
+from rvaejax.pipeline.late_figures import late_figures
 from rvaejax.plotting import (
     angle_histogram,
     angle_over_time,
@@ -29,6 +31,7 @@ from rvaejax.plotting import (
 )
 from rvaejax.progress import progress
 from rvaejax.rvae.storage import load_model
+from rvaejax.types import Atoms
 
 KEPT_FRAMES = "frames.npz"  # first, middle and last frame, so that a report can be drawn without the movie
 
@@ -46,6 +49,7 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
     maps, model, latents = read_maps(folder / "maps.h5"), load_model(folder), rows.latents
     with np.load(folder / KEPT_FRAMES, allow_pickle=False) as kept:
         frames, index, seconds = kept["frames"], kept["index"], float(kept["frame_time_s"])
+        dose = kept["dose"] if "dose" in kept else np.zeros(0)
     frame_time = seconds if np.isfinite(seconds) else None
     for frame, t in zip(frames, index, strict=True):
         suffix = f"_frame{t}" if len(index) > 1 else ""
@@ -55,9 +59,17 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
     manifold = latent_manifold(model, latents)
     yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels)
     shown = tuple(int(t) for t in index)
-    yield "real_space_maps", real_space_maps(atoms, latents, shown, rows=rows.atom, size=maps.input_size)
+    yield "real_space_maps", real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size)
     yield "angle_histogram", angle_histogram(latents)
     yield "angle_over_time", angle_over_time(latents, rows.frame, frame_time_s=frame_time)
     yield "content_over_time", content_over_time(latents, rows.frame, frame_time)
     yield "atom_counts", atom_counts(atoms, len(maps), frame_time)
+    time = frame_clock(len(maps), frame_time, dose if len(dose) else None)
+    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time)
     yield "losses", losses(read_metrics(folder / "metrics.jsonl"))
+
+
+def _centres(rows: LatentRows, atoms: Atoms) -> Atoms:
+    """The centres of the sub-images as a table, whether they are atoms or not."""
+    ones = np.ones(len(rows.frame))
+    return Atoms(rows.frame, rows.x, rows.y, rows.species, ones, 0 * ones, atoms.pixel_size_nm)

@@ -9,29 +9,33 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from rvaejax.analysis.orientation import orientation_peaks
+from rvaejax.atoms.centres import grid_centres, table_centres
 from rvaejax.atoms.localise import find_atoms
-from rvaejax.atoms.subimages import check_window, cut_subimages
+from rvaejax.atoms.subimages import check_window, cut_subimages, window_side
 from rvaejax.config import to_dict
-from rvaejax.errors import MissingFileError
+from rvaejax.errors import MissingFileError, NoAtomsError
 from rvaejax.io.files import atomic_path, check_output, check_source_survives, prepare_output, write_text
 from rvaejax.io.latents import write_latents_h5
 from rvaejax.io.maps import read_maps, write_maps
 from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import read_atoms, write_atoms
 from rvaejax.pipeline.config import RunConfig
+from rvaejax.pipeline.dynamics import grain_numbers, structure_of, track_run
 from rvaejax.pipeline.figures import KEPT_FRAMES, draw_figures
+from rvaejax.pipeline.late_figures import FEWEST_ATOMS
+from rvaejax.pipeline.results import Results, Stopwatch, summarise_run
 from rvaejax.pipeline.resume import fingerprint, was_begun
 from rvaejax.plotting.maps import three_frames
 from rvaejax.report import write_report
 from rvaejax.rvae.inference import encode
+from rvaejax.rvae.inputs import check_training_set
 from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import save_model
@@ -39,38 +43,13 @@ from rvaejax.segmentation.pixel_size import known_pixel_size
 from rvaejax.segmentation.predict import segment
 from rvaejax.segmentation.weights import load_segmenter
 from rvaejax.training.interrupt import StopFlag, catch_signals
-from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
+from rvaejax.types import Atoms, Maps, Movie, SubImages
 
 log = logging.getLogger(__name__)
 
 AFTERWARDS = 0.12  # share of the time budget kept for encoding, figures and the report, with at least
 AFTERWARDS_S = 8.0  # this many seconds
 ENCODE_S = 0.4e-3  # seconds per sub-image that encoding may take
-
-
-@dataclass
-class Stopwatch:
-    """Seconds that each stage took."""
-
-    began: float = field(default_factory=time.monotonic)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def lap(self, stage: str) -> None:
-        """Books the time since the last lap on `stage`."""
-        self.seconds[stage] = round(time.monotonic() - self.began - sum(self.seconds.values()), 2)
-        log.info("%s: %.1f s", stage, self.seconds[stage])
-
-
-@dataclass(frozen=True, eq=False)
-class Results:
-    """All that a run found."""
-
-    movie: Movie
-    maps: Maps
-    atoms: Atoms
-    subimages: SubImages
-    model: TrainedRVAE
-    latents: Latents
 
 
 def run(
@@ -117,13 +96,21 @@ def analyse(
     check_output(out, overwrite, resume)
     if config.segmenter is not None:
         check_source_survives(config.segmenter, out)
+    if config.centres.endswith(".csv"):
+        check_source_survives(config.centres, out)
     px, source = known_pixel_size(movie)
     movie = replace(movie, pixel_size_nm=px, pixel_size_source=source)
     check_window(config.window_nm, movie.size, px, movie.name)
+    points = _points(movie, px, config)
     stored = _stored(out, movie, config) if resume else None
     maps, atoms = stored or _find(movie, config)
     watch.lap("segmentation and atoms")
-    subimages = cut_subimages(maps if config.source == "maps" else movie, atoms, window_nm=config.window_nm)
+    cut_from = maps if config.source == "maps" else movie
+    if points is None:
+        subimages = cut_subimages(cut_from, atoms, window_nm=config.window_nm)
+    else:
+        subimages = cut_subimages(cut_from, points, window_nm=config.window_nm, centres=())
+    check_training_set(subimages)
     watch.lap("sub-images")
     folder = prepare_output(out, overwrite, resume)
     if stored is None:
@@ -134,7 +121,9 @@ def analyse(
     results = Results(movie, maps, atoms, subimages, model, encode(model, subimages))
     write_latents_h5(folder / "latents.h5", results.latents, subimages)
     watch.lap("encoding")
-    summary = {**summarise(results), **_summary(results, config, watch)}
+    late = _late(folder, results)
+    watch.lap("trajectories and grains")
+    summary = {**summarise(results), **summarise_run(results, config, watch), **late}
     write_text(folder / "summary.json", json.dumps(summary, indent=2))
     for note in summary["notes"]:
         log.info("%s", note)
@@ -157,7 +146,33 @@ def report(folder: Path) -> Path:
 
 def _find(movie: Movie, config: RunConfig) -> tuple[Maps, Atoms]:
     maps = segment(movie, segmenter=load_segmenter(config.segmenter))
-    return maps, find_atoms(maps)
+    try:
+        return maps, find_atoms(maps)
+    except NoAtomsError:
+        if config.centres == "atoms":
+            raise
+        none = np.zeros(0)
+        return maps, Atoms(none.astype(int), none, none, none.astype("U2"), none, none, maps.input_pixel_size_nm)
+
+
+def _points(movie: Movie, pixel_size_nm: float, config: RunConfig) -> Atoms | None:
+    """What windows are centred on where it is not atoms."""
+    if config.centres == "atoms":
+        return None
+    if config.centres == "grid":
+        return grid_centres(len(movie), movie.size, window_side(config.window_nm, pixel_size_nm), pixel_size_nm)
+    return table_centres(Path(config.centres), len(movie), pixel_size_nm)
+
+
+def _late(folder: Path, results: Results) -> dict[str, Any]:
+    """Writes the trajectories; sections of numbers on them and on the grains, where there are atoms for it."""
+    atoms, out = results.atoms, {}
+    if numbers := track_run(folder, atoms):
+        out["trajectories"] = numbers
+    if len(atoms) >= FEWEST_ATOMS and (results.subimages.atom >= 0).any():
+        found = structure_of(atoms, results.latents, results.subimages.atom, results.movie.size)
+        out["grains"] = grain_numbers(atoms, found)
+    return out
 
 
 def _stored(out: Path, movie: Movie, config: RunConfig) -> tuple[Maps, Atoms] | None:
@@ -181,10 +196,12 @@ def _write_input(folder: Path, movie: Movie, maps: Maps, atoms: Atoms, config: R
     """What later stages and a later `report` need; config.yaml comes last, as the sign that all of it is there."""
     write_maps(folder / "maps.h5", maps)
     write_atoms(folder / "atoms.csv", atoms)
-    kept = three_frames(atoms.frame)
+    kept = three_frames(atoms.frame if len(atoms) else np.arange(len(movie)))
     frames = np.stack([np.asarray(movie.frames[t], np.float32) for t in kept])
     with atomic_path(folder / KEPT_FRAMES) as path:
-        np.savez_compressed(path, frames=frames, index=np.asarray(kept), frame_time_s=movie.frame_time_s or np.nan)
+        dose = np.zeros(0) if movie.dose is None else np.asarray(movie.dose, float)
+        seconds = movie.frame_time_s or np.nan
+        np.savez_compressed(path, frames=frames, index=np.asarray(kept), frame_time_s=seconds, dose=dose)
     sections = _sections(movie, config)
     sections["movie"] |= {
         "pixel_size_nm": atoms.pixel_size_nm,
@@ -217,43 +234,3 @@ def _train(
         )
     save_model(model, folder)
     return model
-
-
-def _summary(results: Results, config: RunConfig, watch: Stopwatch) -> dict[str, Any]:
-    movie, atoms, subimages, model = results.movie, results.atoms, results.subimages, results.model
-    carbon = subimages.species == "C"
-    peaks = orientation_peaks(results.latents.angle[carbon])
-    notes = []
-    if model.cut:
-        done = model.steps / (model.steps + model.cut)
-        notes.append(
-            f"The training was cut short by the time budget of {config.max_seconds:g} s: {model.steps} of "
-            f"{model.steps + model.cut} steps ({done:.0%}). More time: --max-seconds."
-        )
-    return {
-        "title": movie.name,
-        "notes": notes,
-        "movie": {
-            "frames": len(movie),
-            "size [px]": f"{movie.size[1]} x {movie.size[0]}",
-            "pixel size [nm]": atoms.pixel_size_nm,
-            "pixel size from": movie.pixel_size_source,
-        },
-        "atoms": {
-            **{symbol: int((atoms.species == symbol).sum()) for symbol in np.unique(atoms.species)},
-            "median position sd [pm]": 1000 * atoms.pixel_size_nm * float(np.median(atoms.sd)),
-        },
-        "sub-images": {
-            "number": len(subimages),
-            "dropped at the border": subimages.dropped,
-            "window [nm]": config.window_nm,
-            "window [px]": subimages.images.shape[1],
-        },
-        "latents": {
-            "KL of the content latents [nat]": [round(v, 3) for v in model.content_kl],
-            "orientations modulo 60 deg [deg] (share of C)": [
-                f"{np.degrees(peak.angle):.1f} ({peak.share:.0%})" for peak in peaks
-            ],
-        },
-        "seconds": watch.seconds,
-    }

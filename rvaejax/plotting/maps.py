@@ -50,6 +50,7 @@ def real_space_maps(
     frames: Sequence[int] | None = None,
     *,
     rows: Integer[np.ndarray, " n"] | None = None,
+    centres: Atoms | None = None,
     fold: int = 3,
     size: tuple[int, int] | None = None,
 ) -> Figure:
@@ -62,10 +63,12 @@ def real_space_maps(
         latents: of n sub-images.
         frames: frame numbers to draw; None for the first, the middle and the last one.
         rows: (n,) row in `atoms` of each sub-image's central atom (`SubImages.atom`); None where row i is atom i.
+        centres: (n,) where the sub-images are, where these are no atoms; goes before `rows`.
         fold: angles are shown modulo 2 pi / fold: 3 for graphene's sites, 1 for the whole turn.
         size: (h, w) of the frames [px]; None for the extent of the atoms.
     """
-    centres = atoms if rows is None else atoms.select(rows)
+    if centres is None:
+        centres = atoms if rows is None else atoms.select(rows)
     if len(centres) != len(latents):
         raise ValueError(f"{len(latents)} latents for {len(centres)} atoms; pass rows=subimages.atom")
     shown = three_frames(centres.frame) if frames is None else tuple(frames)

@@ -17,15 +17,17 @@ class Entry(NamedTuple):
     caption: str
 
 
-MOVIE, TRAINING, SPACE, TIME, TRUTH, OTHER = (
+MOVIE, TRAINING, SPACE, BONDS, TIME, TRACKS, TRUTH, OTHER = (
     "From the movie to atoms",
     "What the network has learned",
     "The latents in real space",
+    "Rings, grains, and what the latents have to do with them",
     "Distributions, and how they change",
+    "Trajectories",
     "Against the truth",
     "Further figures",
 )
-PARTS = (MOVIE, TRAINING, SPACE, TIME, TRUTH, OTHER)
+PARTS = (MOVIE, TRAINING, SPACE, BONDS, TIME, TRACKS, TRUTH, OTHER)
 
 CATALOGUE: dict[str, Entry] = {
     "frame_overview": Entry(
@@ -59,6 +61,22 @@ CATALOGUE: dict[str, Entry] = {
         "The two sublattices should alternate in the angle, grains and boundaries stand out as areas of another "
         "colour, and the content should mark edges and defects.",
     ),
+    "ring_map": Entry(
+        BONDS,
+        "Rings",
+        "Pairs of pentagons and heptagons should line grain boundaries and mark dislocations; open faces are holes.",
+    ),
+    "grain_map": Entry(
+        BONDS,
+        "Grains",
+        "One colour is one orientation of the lattice, both sublattices together; black rings run along boundaries.",
+    ),
+    "physics": Entry(
+        BONDS,
+        "Latents and what is known of the sites",
+        "A latent that follows crystallinity, rings or the distance to an edge is an order parameter of it; sites at "
+        "the frame's border are left out.",
+    ),
     "angle_histogram": Entry(
         TIME,
         "Angles",
@@ -73,6 +91,27 @@ CATALOGUE: dict[str, Entry] = {
         TIME,
         "Content over time",
         "Weight that moves away from the main band is lattice that turns into edges and defects.",
+    ),
+    "order_over_time": Entry(
+        TIME,
+        "Order parameters",
+        "Lines are straight pieces; a red dashed line marks a change of rate or a jump that noise alone does not "
+        "explain. Steady loss is one piece.",
+    ),
+    "traversal": Entry(
+        TIME,
+        "Traversal through time, content latent",
+        "Down a column: low to high values in those frames. Along a row: how the same share of sites changes.",
+    ),
+    "trajectories": Entry(
+        TRACKS,
+        "Paths of the atoms",
+        "Dopants in the colours of time; blue steps are carbon that moved by more than 0.05 nm. The drift is removed.",
+    ),
+    "transitions": Entry(
+        TRACKS,
+        "Transitions from frame to frame",
+        "How likely an atom with so many neighbours has so many in the next frame, with 95 % credible intervals.",
     ),
     "truth": Entry(
         TRUTH, "Found and true", "What was found, beside what the simulation put there; the two should agree."

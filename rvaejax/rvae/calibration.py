@@ -90,8 +90,9 @@ def _moments(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., t
 
     def one(params, angle, shift, content, scale, image):
         points, shift = grid(size) / scale, shift / scale  # content that is enlarged, seen from as much farther off
-        mean, slope = jax.jvp(lambda a: model.decode(params, points, a, shift, content), (angle,), (jnp.ones(()),))
-        residual = image.reshape(size * size, channels) - mean
+        x = image.reshape(size * size, channels)
+        mean, slope = jax.jvp(lambda a: model.expect(params, x, points, a, shift, content), (angle,), (jnp.ones(()),))
+        residual = x - mean
         u = (slope * residual).sum(1) / jnp.maximum((slope**2).sum(), 1e-12)
         square = u.reshape(size, size)
         smooth = jnp.einsum("lab,bc,lcd->lad", kernels, square, kernels)

@@ -91,8 +91,13 @@ def beside(
     labels: Int[Array, " b"] | None,
     share: Float[Array, ""] | float,
 ) -> Beside:
-    """Imbalance while the content is not all there (`share` below 1), and the cross-entropy of rows with a label."""
-    cost = (1 - share) * config.balance * imbalance(log_q, log_prior(config, params))
+    """What keeps classes apart while `share` is below 1, and the cross-entropy of the rows with a label.
+
+    Imbalance and indecision together are, under a uniform prior, log k less the mutual information of class and image:
+    a decoder that does not use the classes yet would otherwise leave all of them as likely, and so never use them.
+    """
+    undecided = -(jnp.exp(log_q) * log_q).sum(-1).mean()
+    cost = (1 - share) * config.balance * (imbalance(log_q, log_prior(config, params)) + undecided)
     if labels is None:
         return Beside(jnp.asarray(cost), {})
     entropy = -(one_hot(labels, config.count) * log_q).sum()

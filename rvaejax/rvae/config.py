@@ -24,6 +24,7 @@ from rvaejax.rvae.families import (
     Divergences,
     FixedGaussian,
     LearnedGaussian,
+    Lighting,
     Likelihood,
     UnitGaussian,
     WarmUp,
@@ -74,6 +75,7 @@ __all__ = [
     "Laplace",
     "LearnedAngle",
     "LearnedGaussian",
+    "Lighting",
     "Likelihood",
     "MLPEncoder",
     "NormalMixture",
@@ -110,6 +112,7 @@ class RVAEConfig:
         shift_scale: unit of the shift's latent, and standard deviation of a Gaussian prior of it [half windows].
         prior_draws: draws, in pairs of opposite noise, from which a divergence is estimated that has no closed form.
         content_weight, angle_weight, shift_weight: weights of the Kullback-Leibler divergences; 1 is the ELBO.
+        centring: cost of the squared distance from 0 of the mean content of all sub-images [nat].
         divergences: what becomes of these weights in the course of the training: constant, a warm-up, or a capacity.
         pixel_share: share of the pixels, drawn anew each step (at least 128), that the likelihood is estimated from.
         draws: orientations per example and step at which a circular posterior's expectation is taken.
@@ -135,8 +138,9 @@ class RVAEConfig:
     content_weight: float = 1.0
     angle_weight: float = 1.0
     shift_weight: float = 1.0
+    centring: float = 0.0
     divergences: Divergences = ConstantWeights()
-    pixel_share: float = 0.125
+    pixel_share: float = 0.0625
     draws: int = 2
     prior_draws: int = 8
     temperature: float = 10.0
@@ -149,7 +153,7 @@ class RVAEConfig:
     def __post_init__(self) -> None:
         check(self.content_dim > 0, "content_dim", self.content_dim, "positive")
         check(self.shift_scale > 0, "shift_scale", self.shift_scale, "positive")
-        for name in ("content_weight", "angle_weight", "shift_weight"):
+        for name in ("content_weight", "angle_weight", "shift_weight", "centring"):
             check(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         check(0 < self.pixel_share <= 1, "pixel_share", self.pixel_share, "above 0 and at most 1")
         check(self.temperature >= 1, "temperature", self.temperature, "at least 1")

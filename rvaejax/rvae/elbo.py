@@ -21,23 +21,7 @@ from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import content_frame, to_content, window_grid
 from rvaejax.rvae.moved import blind
 from rvaejax.rvae.pieces import piece_size, sum_of
-
-FEWEST_PIXELS = 128
-
-
-class ElboTerms(NamedTuple):
-    """The terms of one example's ELBO [nat]; each divergence is positive, None where there is no such latent."""
-
-    log_likelihood: Float[Array, "..."]
-    kl_angle: Float[Array, "..."]
-    kl_shift: Float[Array, "..."]
-    kl_content: Float[Array, "..."]
-    kl_scale: Float[Array, "..."] | None = None
-    kl_class: Float[Array, "..."] | None = None
-
-    def present(self) -> dict[str, Float[Array, "..."]]:
-        """Those that there are, by name."""
-        return {name: value for name, value in self._asdict().items() if value is not None}
+from rvaejax.rvae.terms import ElboTerms, draw_pixels, elbo, objective, off_centre
 
 
 class _Sample(NamedTuple):
@@ -68,13 +52,16 @@ class RVAE(NamedTuple):
     """An rVAE as pure functions, for windows of one shape.
 
     Attributes:
-        init: `(*, key) -> params`.
+        init: `(*, key, images=None) -> params`; some images, where given, set the scale of the encoder's features.
         encode: `(params, images (b, h, w, c), labels=None) -> Encoded`; where there are classes, the other latents are
             those given the row's label, or its likeliest class where it has none.
         decode: `(params, points (p, 2), angle, shift (2,), content (d,), scale=1) -> (p, c)`, expected intensities of
             one example; shift [half windows]; content followed by the class, one-hot, where there are classes.
+        expect: `(params, x (p, c), points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of
+            all pixels of one window in the light in which its image x was taken.
         families: the functions of each latent's posterior and prior.
-        log_likelihood: `(params, x (p, c), points (p, 2), angle, shift, content) -> ` log-likelihood of one example.
+        log_likelihood: `(params, x (p, c), points (p, 2), angle, shift, content) -> ` log-likelihood of one example on
+            all its pixels.
         prior_params: `params -> {"angle", "shift", "content"}`, the priors' parameters as their functions take them.
         terms: `(params, images, *, key, pixels, labels=None, targets=None) -> ElboTerms` of each example; to look
             at, not to differentiate.
@@ -86,40 +73,12 @@ class RVAE(NamedTuple):
     init: Callable[..., PyTree]
     encode: Callable[..., Encoded]
     decode: Callable[..., Float[Array, "p c"]]
+    expect: Callable[..., Float[Array, "p c"]]
     families: posteriors.Posteriors
     log_likelihood: Callable[..., Float[Array, ""]]
     prior_params: Callable[[PyTree], dict[str, PyTree]]
     terms: Callable[..., ElboTerms]
     loss: Callable[..., tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
-
-
-def elbo(terms: ElboTerms) -> Float[Array, "..."]:
-    """The evidence lower bound."""
-    bound = terms.log_likelihood - terms.kl_angle - terms.kl_shift - terms.kl_content
-    return bound - sum(kl for kl in (terms.kl_scale, terms.kl_class) if kl is not None)
-
-
-def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | int) -> Float[Array, ""]:
-    """The batch's ELBO with the weights that the configuration gives its terms at a step; `means` over the batch."""
-    factor = schedules.weight_factor(config.divergences, step)
-    weighted = ElboTerms(
-        means.log_likelihood / schedules.temperature(config, step),
-        factor * config.angle_weight * means.kl_angle,
-        factor * config.shift_weight * means.kl_shift,
-        factor * schedules.content_cost(config, step)(means.kl_content),
-        None if means.kl_scale is None else factor * means.kl_scale,
-        None if config.classes is None or means.kl_class is None else factor * config.classes.weight * means.kl_class,
-    )
-    return elbo(weighted)
-
-
-def draw_pixels(config: RVAEConfig, pixels: int, *, key: Key[Array, ""]) -> Int[Array, " p"] | None:
-    """Those of all `pixels` that a step's likelihood is estimated from; None for all of them.
-
-    The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
-    """
-    count = max(FEWEST_PIXELS, round(config.pixel_share * pixels))
-    return None if count >= pixels else jax.random.randint(key, (count,), 0, pixels)
 
 
 def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None = None) -> RVAE:
@@ -140,9 +99,11 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
     families = posteriors.build(config, shape)
     sampled = posteriors.sampled(families)
 
-    def init(*, key: Key[Array, ""]) -> PyTree:
+    def init(*, key: Key[Array, ""], images: Float[Array, "b h w c"] | None = None) -> PyTree:
         a, b = jax.random.split(key)
-        params = {"encoder": encoder.init(key=a), "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
+        given = {} if images is None else {"images": images}
+        encoding = encoder.init(key=a, **given)
+        params = {"encoder": encoding, "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
         learned = {} if of_class is None else classes.init(of_class, key=jax.random.fold_in(key, 3))
         params |= {"classes": learned} if learned else {}
         return {**params, **posteriors.init_priors(families, key=jax.random.fold_in(key, 2))}
@@ -169,8 +130,18 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
     def decode(params, points, angle, shift, content, scale=1.0):
         return likelihood.mean(draw(params, points, angle, shift, content, scale))
 
+    def expect(params, x, points, angle, shift, content):
+        drawn = draw(params, points, angle, shift, content)
+        return likelihood.mean(likelihood.match(params["likelihood"], x, drawn, points, 1.0).drawn)
+
+    def fit(params, x, drawn, points):
+        """Log-likelihood of a whole window by the pixels at some points, in the likeliest light."""
+        each = all_pixels / len(points)
+        light = likelihood.match(params["likelihood"], x, drawn, points, each)
+        return each * likelihood.log_prob(params["likelihood"], x, light.drawn).sum() - light.penalty
+
     def log_likelihood(params, x, points, angle, shift, content, scale=1.0):
-        return likelihood.log_prob(params["likelihood"], x, draw(params, points, angle, shift, content, scale)).sum()
+        return fit(params, x, draw(params, points, angle, shift, content, scale), points)
 
     def sample(prior, q: Encoded, y: Float[Array, " k"], share, key):
         """One example's draws, its divergences, and the variances of those that are estimated."""
@@ -190,10 +161,12 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         return _Sample(frames, content, draws.weight), found, variances
 
     def expected(params, examples: tuple[_Sample, Float[Array, "b p c"]], points) -> Float[Array, " b"]:
+        """Log-likelihood of each example, over its draws."""
         drawn_at, x = examples
         drawn = decoder.apply_all(params["decoder"], points, drawn_at.frames, drawn_at.content)
-        each = likelihood.log_prob(params["likelihood"], x[:, None], drawn).sum((2, 3))
-        return (drawn_at.weight * each).sum(1) * (all_pixels / len(points))
+        of_draws = jax.vmap(fit, in_axes=(None, None, 0, None))
+        fits = jax.vmap(of_draws, in_axes=(None, 0, 0, None))(params, x, drawn, points)
+        return (drawn_at.weight * fits).sum(1)
 
     def samples(params, images, labels, share, keys):
         """Draws, divergences and variances of each example; with a class summed over, draws of (k b) weighted by it."""
@@ -241,15 +214,20 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         # root mean square over examples of the standard error of one's estimate [nat]
         errors = {f"kl_{name}_error": jnp.sqrt(found.variances[name].mean()) for name in sampled}
         metrics = {"elbo": elbo(found.terms).mean(), **means.present(), **errors}
+        cost = -objective(means, config, step)
+        if config.centring:
+            off = off_centre(encode(params, images, labels).content.mean)
+            cost += config.centring / schedules.temperature(config, step) * off
         if of_class is None or found.log_class is None:
-            return -objective(means, config, step), metrics
+            return cost, metrics
         beside = classes.beside(of_class, params.get("classes", {}), found.log_class, labels, share)
-        return beside.cost - objective(means, config, step), {**metrics, **beside.metrics}
+        return cost + beside.cost, {**metrics, **beside.metrics}
 
     return RVAE(
         init=init,
         encode=encode,
         decode=decode,
+        expect=expect,
         families=families,
         log_likelihood=log_likelihood,
         prior_params=prior_params,

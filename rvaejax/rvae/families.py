@@ -27,16 +27,39 @@ class FixedGaussian:
 
 
 @dataclass(frozen=True)
+class Lighting:
+    """How gain, offset and slope of the intensity differ from window to window (`rvae/lighting.py`).
+
+    They are normal around 1, 0 and 0. What differs by more than a few standard deviations remains content.
+
+    Attributes:
+        gain: standard deviation of the gain.
+        offset: of the offset [intensities scaled to 0..1].
+        slope: of the slope along each axis [the same, per half window].
+    """
+
+    gain: float = 0.2
+    offset: float = 0.1
+    slope: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name in ("gain", "offset", "slope"):
+            check(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+
+
+@dataclass(frozen=True)
 class LearnedGaussian:
     """A Gaussian whose standard deviation, one for all pixels, is learned (Rybkin et al. 2021, arXiv:2006.13202).
 
     Attributes:
         initial: standard deviation at the start [intensities scaled to 0..1].
         floor: lowest standard deviation; keeps images without noise from being fitted to the last digit.
+        lighting: how the intensity differs from window to window; None for not at all.
     """
 
     initial: float = 0.2
     floor: float = 0.03
+    lighting: Lighting | None = None
 
     def __post_init__(self) -> None:
         check(self.floor > 0, "floor", self.floor, "positive")

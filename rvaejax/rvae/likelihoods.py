@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PyTree
 
 from rvaejax.rvae.config import Bernoulli, ContinuousBernoulli, FixedGaussian, Likelihood, UnitGaussian
 from rvaejax.rvae.divergences import LOG_2PI
+from rvaejax.rvae.lighting import Matched, matched
 
 
 class LikelihoodFns(NamedTuple):
@@ -22,11 +23,14 @@ class LikelihoodFns(NamedTuple):
         log_prob: `(params, x, drawn) -> log-likelihood of each pixel`, given what the decoder draws: the mean of a
             Gaussian, the log-odds of a Bernoulli.
         mean: `drawn -> expected intensity`.
+        match: `(params, x (p, c), drawn (p, c), points (p, 2), scale) -> Matched`: what is drawn in the light in which
+            the image was taken; `scale` is how many pixels of the window each of the p stands for.
     """
 
     init: Callable[[], PyTree]
     log_prob: Callable[..., Float[Array, "..."]]
     mean: Callable[[Float[Array, "..."]], Float[Array, "..."]]
+    match: Callable[..., Matched] = lambda params, x, drawn, points, scale: Matched(drawn, jnp.zeros(()))
 
 
 def log_unit_gaussian(x: Float[Array, "..."], mean: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -94,9 +98,17 @@ def build(config: Likelihood) -> LikelihoodFns:
     if isinstance(config, ContinuousBernoulli):
         log_prob = log_continuous_bernoulli
         return LikelihoodFns(dict, lambda params, x, drawn: log_prob(x, drawn), mean_continuous_bernoulli)
-    raw = math.log(math.expm1(config.initial - config.floor))
-    return LikelihoodFns(
+    raw, lighting = math.log(math.expm1(config.initial - config.floor)), config.lighting
+    learned = LikelihoodFns(
         lambda: {"raw_sd": jnp.asarray(raw, jnp.float32)},
         lambda params, x, mean: log_gaussian(x, mean, learned_log_sd(params["raw_sd"], config.floor)),
         lambda mean: mean,
     )
+    if lighting is None:
+        return learned
+
+    def match(params, x, drawn, points, scale):
+        variance = jnp.exp(2 * learned_log_sd(params["raw_sd"], config.floor))
+        return matched(lighting, x, drawn, points, variance / scale)
+
+    return learned._replace(match=match)

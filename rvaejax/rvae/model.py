@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
 _CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
+_FOR_SCALES = 256  # rows that set the scale of the encoder's features at the start
 _JUDGED = 256  # rows that the angle's standard deviation is judged by
 
 
@@ -120,7 +121,7 @@ def train(
             config.training.batch_size,
         )
     sample = rows_of(images, given, held[:_SAMPLE])
-    start = _start(config, sample, scaling, seed, seeds)
+    start = _start(config, images[rows[:_SAMPLE]], sample, scaling, seed, seeds)
     with progress(total=config.training.steps, desc="training", unit="steps") as bar:
         result = fit(
             start.loss,
@@ -182,17 +183,19 @@ class _Start(NamedTuple):
 
 def _start(
     config: RVAEConfig,
+    seen: Shaped[np.ndarray, "m h w c"],
     held_out: dict[str, Shaped[np.ndarray, "n ..."]],
     scaling: tuple[float, float],
     seed: int,
     seeds: int,
 ) -> _Start:
     model, loss_fn, batch_fn = _functions(config, held_out["images"].shape[1:])
-    init, params, keys = jax.jit(lambda key: model.init(key=key)), [], []
+    init, params, keys = jax.jit(lambda key, images: model.init(key=key, images=images)), [], []
+    sample = scaled(seen[:_FOR_SCALES], scaling)
     evaluate = None
     for number in range(seed, seed + seeds):
         for_init, for_training, for_test = jax.random.split(jax.random.key(number), 3)
-        params.append(init(for_init))
+        params.append(init(for_init, sample))
         keys.append(for_training)
         if number == seed and len(held_out["images"]):
             evaluate = held_out_terms(config, model, held_out, scaling, for_test)

@@ -118,8 +118,10 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> Probabilistic:
         return numpyro.param("rvae", lambda key: rvae.init(key=key))
 
     def weight(name: str, step: Integer[Array, ""] | int | None) -> Any:
+        """As `elbo.objective` has it: the annealing is of the angle, the rest is cooled with the likelihood."""
         factor = 1.0 if step is None else schedules.weight_factor(config.divergences, step)
-        return jnp.maximum(getattr(config, f"{name}_weight") * factor, LEAST)
+        hot = 1.0 if step is None or name == "angle" else schedules.temperature(config, step)
+        return jnp.maximum(getattr(config, f"{name}_weight") * factor / hot, LEAST)
 
     def prior_of(name: str, dim: int, params: PyTree) -> Density:
         family = getattr(families, name)
@@ -163,7 +165,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> Probabilistic:
                 content = numpyro.sample("content", prior_of("content", config.content_dim, prior["content"]))
             values = jax.vmap(lambda u: families.shift.value(u, prior["shift"]))(shift)
             log_likelihood = jax.vmap(rvae.log_likelihood, in_axes=(None, 0, None, 0, 0, 0))
-            found = log_likelihood(params, x, points, angle, values, content) * (size * size / len(points))
+            found = log_likelihood(params, x, points, angle, values, content)
             with scale(scale=1.0 if step is None else 1 / schedules.temperature(config, step)):
                 numpyro.factor("image", found)
 
@@ -196,12 +198,14 @@ def build_loss(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[...,
     Returns:
         `(params, images, step, *, key) -> (loss, metrics)`, means over the batch.
     """
-    parts = build(config, shape)
+    parts, rvae = build(config, shape), elbo.build(config, shape)
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
         pixels = elbo.draw_pixels(config, shape[0] * shape[1], key=for_pixels)
         bound = EnumeratedELBO.bounds(for_terms, {"rvae": params}, parts.model, parts.guide, images, pixels, step)
-        return -bound.scaled.mean(), {"elbo": bound.plain.mean()}
+        off = elbo.off_centre(rvae.encode(params, images).content.mean)  # no part of the bound, as in `elbo.py`
+        centring = config.centring / schedules.temperature(config, step) * off
+        return centring - bound.scaled.mean(), {"elbo": bound.plain.mean()}
 
     return loss

@@ -72,3 +72,10 @@ def test_noise_is_told_from_slopes_and_jumps():
 )
 def test_short_constant_and_missing_curves_have_no_changes(values):
     assert not len(change_points(values).starts)
+
+
+def test_a_curve_too_short_for_two_pieces_is_one_line():
+    y = np.array([0.0, 1.1, 1.9, 3.0, 4.1, 10.0])
+    found = change_points(y[:, None])
+    assert not len(found.starts)
+    np.testing.assert_allclose(found.fitted[:, 0], np.polyval(np.polyfit(np.arange(6), y, 1), np.arange(6)))

@@ -59,7 +59,7 @@ def test_order_parameters_and_where_they_change():
         "angular order",
         "content latent 1, mean",
         "content latent 2, mean",
-        "share of sites off the crystal",
+        "share of surroundings off the crystal",
     }
     found = curve_changes(curves)
     assert found["content latent 1, mean"].starts.tolist() == [25]

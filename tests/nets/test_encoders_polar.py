@@ -1,5 +1,7 @@
 """The polar encoder's promises, which hold for any weights: exact turns of the angle, invariance of the content."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,3 +97,17 @@ def test_gaussian_encoders_split_angle_shift_and_content(config, size):
     q = net.apply(params, jnp.ones((3, size, size, 2)))
     assert [v.mean.shape for v in q] == [(3, 1), (3, 2), (3, 5)]
     assert jax.tree.all(jax.tree.map(lambda v: bool(jnp.isfinite(v).all()), q))
+
+
+def test_images_given_at_the_start_set_the_scale_of_the_content(images):
+    """Windows that differ by little differ in content all the same, about as much as its prior is wide."""
+    net = encoders.build(replace(CONFIG, standardise=True), (SIZE, SIZE, CHANNELS), content_dim=3)
+    similar = images[:1] + 0.02 * jax.random.normal(jax.random.key(4), (64, SIZE, SIZE, CHANNELS))
+
+    def spread(params):
+        return np.asarray(jax.jit(net.apply)(params, similar).content.mean).std(0)
+
+    blind = jax.jit(lambda key: net.init(key=key))(jax.random.key(0))
+    seeing = jax.jit(lambda key: net.init(key=key, images=similar))(jax.random.key(0))
+    assert spread(blind).max() < spread(seeing).min()
+    assert spread(seeing).min() > 0.15 and spread(seeing).max() < 3

@@ -98,3 +98,12 @@ def test_default_elbo_is_no_better_than_the_data_allow():
         images = jax.random.uniform(jax.random.key(seed + 10), (4, *SHAPE))
         terms = _terms(model, params, images, seed=5)
         assert all((kl >= -1e-4).all() for kl in terms[1:4])
+
+
+def test_the_distance_of_the_contents_from_zero_is_estimated_without_bias():
+    """Batches of a normal around a known mean: the average estimate is that mean's square, the spread adds nothing."""
+    mean = jnp.asarray([0.6, -0.3])
+    batches = mean[None, None] + jax.random.normal(jax.random.key(5), (4000, 8, 2))
+    estimates = jax.jit(jax.vmap(elbo.off_centre))(batches)
+    assert float(estimates.mean()) == pytest.approx(float((mean**2).sum()), abs=5 * float(estimates.std()) / 4000**0.5)
+    assert float(elbo.off_centre(batches[0, :1])) == pytest.approx(0, abs=1e-6)

@@ -109,6 +109,19 @@ def test_the_model_draws_from_its_priors():
     assert float(jnp.abs(sites["content"]["value"]).mean()) == pytest.approx(2.0, rel=0.15)
 
 
+def test_a_share_of_the_pixels_estimates_the_bound_of_all():
+    """The halves of an image's pixels, each alone, estimate the same bound on average, with the same noise."""
+    parts = numpyro_models.build(POLAR, SHAPE)
+    params, images = _params(elbo.build(POLAR, SHAPE)), jax.random.uniform(jax.random.key(1), (2, *SHAPE))
+
+    def bound(pixels):
+        return parts.elbo.bounds(jax.random.key(0), {"rvae": params}, parts.model, parts.guide, images, pixels).plain
+
+    run, everything = jax.jit(bound), jnp.arange(36)
+    found = [np.asarray(run(pixels)) for pixels in (everything, everything[::2], everything[1::2])]
+    assert found[0] == pytest.approx((found[1] + found[2]) / 2, rel=1e-4)
+
+
 def test_a_warm_up_from_nothing_is_finite():
     config = replace(POLAR, divergences=WarmUp(initial=0.0, steps=10))
     model = elbo.build(config, SHAPE)

@@ -10,7 +10,7 @@ from scipy import stats
 
 from rvaejax.analysis.simulation_based import calibration_ranks, uniformity
 from rvaejax.rvae import elbo, preset
-from rvaejax.rvae.config import PolarEncoder, SpatialDecoder
+from rvaejax.rvae.config import LearnedGaussian, PolarEncoder, SpatialDecoder
 from rvaejax.rvae.posterior.bounds import encoder_bounds
 from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.rvae.posterior.evidence import log_evidence
@@ -117,6 +117,7 @@ def test_sampled_posteriors_are_calibrated():
         preset("default"),
         encoder=PolarEncoder(orientations=16, hidden=8, layers=1, harmonics=4),
         decoder=SpatialDecoder(hidden=16, layers=2),
+        likelihood=LearnedGaussian(),
     )
     shape = (12, 12, 1)
     shapes = jax.eval_shape(lambda key: elbo.build(config, shape).init(key=key), jax.random.key(0))

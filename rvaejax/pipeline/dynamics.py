@@ -1,0 +1,111 @@
+"""From atoms and latents to trajectories and what changes with time: the last stage of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from rvaejax.analysis.changes import Changes
+from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.dynamics import Clock, curve, curve_changes, order_parameters
+from rvaejax.analysis.grains import Grains, angle_offset, movie_grains
+from rvaejax.analysis.sites import MovieSites, movie_sites
+from rvaejax.analysis.trajectories import hops, species_changes, steps, turnover
+from rvaejax.atoms.config import TrackingConfig
+from rvaejax.atoms.tracking import track_atoms
+from rvaejax.io.tracks import write_trajectories
+from rvaejax.types import Atoms, Latents, Tracks
+
+TRAJECTORIES = "trajectories.csv"
+OFF_CRYSTAL = 3.5  # deviation that one crystalline site in 450 exceeds, with two Gaussian latents
+DOPANT_HOP_NM = 0.07  # a step longer than half a bond is a hop
+
+
+class Structure(NamedTuple):
+    """The bond graph of a run's atoms, and what its latents say on it.
+
+    Attributes:
+        sites: bonds, rings and kinds.
+        angle: (n,) latent angle of each atom without the decoder's offset [rad]; NaN where there is none.
+        grains: from these angles.
+    """
+
+    sites: MovieSites
+    angle: Float[np.ndarray, " n"]
+    grains: Grains
+
+
+def structure_of(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[int, int]) -> Structure:
+    """Bonds and grains; `rows` is the row in `atoms` of each latent's atom, -1 where there is none."""
+    sites = movie_sites(atoms, size)
+    angle = np.full(len(atoms), np.nan)
+    angle[rows[rows >= 0]] = latents.angle[rows >= 0]
+    angle = angle - angle_offset(angle, sites.sites.orientation)
+    return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs))
+
+
+def run_curves(
+    atoms: Atoms, latents: Latents, frame: np.ndarray, found: Structure | None, time: Clock
+) -> tuple[dict[str, np.ndarray], dict[str, Changes]]:
+    """Order parameters of each frame, of the latents and of the bond graph, and where they change."""
+    frames = len(time.values)
+    curves = order_parameters(latents, frame, frames, deviation=deviation(latents), threshold=OFF_CRYSTAL)
+    if found is not None:
+        inner = ~found.sites.border
+        curves["crystallinity of the bond graph, mean"] = curve(
+            found.sites.sites.crystallinity[inner], atoms.frame[inner], frames
+        ).mean
+        curves["atoms"] = np.bincount(atoms.frame, minlength=frames).astype(float)
+    return curves, curve_changes(curves)
+
+
+def track_run(folder: Path, atoms: Atoms, config: TrackingConfig | None = None) -> dict[str, Any]:
+    """Writes trajectories.csv, where there is more than one frame with atoms; the numbers for the summary."""
+    if len(np.unique(atoms.frame)) < 2:
+        return {}
+    tracks = track_atoms(atoms, config)
+    write_trajectories(folder / TRAJECTORIES, atoms, tracks)
+    return track_numbers(atoms, tracks)
+
+
+def track_numbers(atoms: Atoms, tracks: Tracks) -> dict[str, Any]:
+    """What a table of trajectories comes to, as named numbers."""
+    found, change = steps(atoms, tracks), turnover(atoms, tracks)
+    nm = atoms.pixel_size_nm
+    sightings = np.bincount(tracks.track, minlength=len(tracks))
+    moved = np.hypot(*np.diff(tracks.drift, axis=0).T) * nm
+    out: dict[str, Any] = {
+        "trajectories": len(tracks),
+        "median sightings of an atom": float(np.median(np.repeat(sightings, sightings))) if len(atoms) else 0.0,
+        "births after the first frame": int(change.births.sum()),
+        "deaths before the last frame": int(change.deaths.sum()),
+        "species changes": len(species_changes(atoms, found).before),
+        "drift between frames, largest [nm]": float(moved.max(initial=0.0)),
+    }
+    if not np.isfinite(nm):
+        return out
+    psi = movie_sites(atoms).psi
+    for species in sorted(set(atoms.species.tolist()) - {"C"}):
+        made = hops(atoms, tracks, psi, species)
+        far = made.steps.length > DOPANT_HOP_NM
+        known = np.isfinite(made.flipped)
+        if len(far):
+            out[f"{species}: steps from frame to frame"] = len(far)
+            out[f"{species}: hops of more than {DOPANT_HOP_NM} nm"] = int(far.sum())
+            out[f"{species}: changes of sublattice"] = f"{int(np.nansum(made.flipped))} of {int(known.sum())}"
+        if far.any():
+            out[f"{species}: median hop [nm]"] = float(np.median(made.steps.length[far]))
+    return out
+
+
+def grain_numbers(atoms: Atoms, found: Structure) -> dict[str, Any]:
+    """Grains of the first and of the last frame with atoms."""
+    out = {}
+    for t in sorted({int(atoms.frame.min()), int(atoms.frame.max())}):
+        ids = np.unique(found.grains.grain[(atoms.frame == t) & (found.grains.grain >= 0)])
+        names = [f"{np.degrees(found.grains.angle[g]):.1f} ({found.grains.size[g]} atoms)" for g in ids]
+        out[f"frame {t}: orientation modulo 60 deg [deg]"] = names
+    return out
