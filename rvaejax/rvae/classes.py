@@ -19,6 +19,7 @@ from rvaejax.rvae.divergences import kl_categorical, log_uniform_bins
 from rvaejax.rvae.variants import Classes
 
 UNLABELLED = -1
+INDECISION = 0.02  # cost of a row's entropy beside that of the batch's imbalance
 
 
 class Weights(NamedTuple):
@@ -93,11 +94,12 @@ def beside(
 ) -> Beside:
     """What keeps classes apart while `share` is below 1, and the cross-entropy of the rows with a label.
 
-    Imbalance and indecision together are, under a uniform prior, log k less the mutual information of class and image:
-    a decoder that does not use the classes yet would otherwise leave all of them as likely, and so never use them.
+    Imbalance: the class that the decoder happens to draw best at first would otherwise take all rows, and keep them.
+    Indecision: a decoder that does not use the classes would otherwise leave all of them as likely, and never use them.
     """
     undecided = -(jnp.exp(log_q) * log_q).sum(-1).mean()
-    cost = (1 - share) * config.balance * (imbalance(log_q, log_prior(config, params)) + undecided)
+    uneven = imbalance(log_q, log_prior(config, params))
+    cost = (1 - share) * config.balance * (uneven + INDECISION * undecided)
     if labels is None:
         return Beside(jnp.asarray(cost), {})
     entropy = -(one_hot(labels, config.count) * log_q).sum()

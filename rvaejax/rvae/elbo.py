@@ -179,9 +179,8 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         if of_class is None or of_class.labels == "all":
             return *of(jnp.zeros((n, 0)) if of_class is None else classes.one_hot(labels, kinds))[0], None
         every = jnp.broadcast_to(jnp.eye(kinds)[:, None], (kinds, n, kinds))
-        (drawn_at, found, variances), log_q = jax.vmap(of)(
-            every
-        )  # the encoder's trunk, which no class enters, runs once
+        # the encoder's trunk, which no class enters, runs once
+        (drawn_at, found, variances), log_q = jax.vmap(of)(every)
         weight = classes.weights(log_q[0], labels, classes.log_prior(of_class, params.get("classes", {})))
         found, variances = classes.expected(weight.probability, (found, variances))
         drawn_at = drawn_at._replace(weight=drawn_at.weight * weight.probability.T[..., None])

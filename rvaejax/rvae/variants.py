@@ -48,7 +48,7 @@ class Classes:
         head_start: steps at the start in which the content is withheld from the decoder, and as many over which it
             comes in, so that what a class can tell is told by the class; not where every row has a label.
         balance: weight, in the head start, of what keeps classes apart: the divergence of a batch's mean class from
-            the prior, and the mean entropy of a row's class; gone when the content is there [nat].
+            the prior, and a little of the entropy of a row's class; gone when the content is there.
         learn_prior: the classes' frequencies are learned; otherwise all are as likely.
         classification_weight: with some labels, weight of the cross-entropy of a labelled row's class [per row].
         labelled_share: with some labels, share of each batch that is drawn from the labelled rows alone.
@@ -58,7 +58,7 @@ class Classes:
     labels: Literal["none", "some", "all"] = "none"
     weight: float = 1.0
     head_start: int = 300
-    balance: float = 5.0
+    balance: float = 100.0
     learn_prior: bool = False
     classification_weight: float = 20.0
     labelled_share: float = 0.25

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from rvaejax.config import from_dict, to_dict
 from rvaejax.errors import ConfigError, ImageError
 from rvaejax.rvae import decode, elbo, encode, load_model, save_model, schedules, train
-from rvaejax.rvae.classes import beside
+from rvaejax.rvae.classes import INDECISION, beside
 from rvaejax.rvae.config import (
     Classes,
     ConvEncoder,
@@ -267,9 +267,10 @@ def test_options_that_contradict_each_other_are_refused():
 
 
 def test_classes_that_are_left_empty_cost_in_the_head_start_and_never_after():
-    """All rows in one of three classes: log 3 nat; evenly shared: none; and nothing once the content is there."""
+    """All rows in one of three classes: log 3 nat; evenly shared: none; undecided: a little; later nothing."""
     config, sure = Classes(3, balance=5.0), jax.nn.log_softmax(50 * jnp.eye(3))
-    for log_q, expected in ((sure[:1].repeat(6, 0), 5 * np.log(3)), (sure.repeat(2, 0), 0.0)):
+    undecided = (jnp.full((6, 3), -np.log(3)), 5 * INDECISION * np.log(3))
+    for log_q, expected in ((sure[:1].repeat(6, 0), 5 * np.log(3)), (sure.repeat(2, 0), 0.0), undecided):
         assert float(beside(config, {}, log_q, None, 0.0).cost) == pytest.approx(expected, abs=1e-4)
         assert float(beside(config, {}, log_q, None, 1.0).cost) == 0
     trained = dataclasses.replace(MLP, classes=Classes(3, head_start=10))
