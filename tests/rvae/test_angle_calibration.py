@@ -40,7 +40,7 @@ class _Known:
     def build(self, config, shape):
         return self
 
-    def decode(self, params, points, angle, shift, content):
+    def expect(self, params, x, points, angle, shift, content):
         import jax.numpy as jnp
 
         px = points * SIZE / 2
