@@ -31,11 +31,17 @@ MICROSCOPES = (  # voltage [kV], convergence [mrad], inner [mrad], defocus [nm],
 
 
 class Scene(NamedTuple):
-    """One specimen under one microscope, without noise: fractions of the beam on a fine raster over the whole cell."""
+    """One specimen under one microscope, without noise: fractions of the beam on a fine raster over the whole cell.
+
+    The cell is periodic, `cell_nm` high and wide; what is shown is the square of `field_nm` from `pad_nm` on.
+    """
 
     fine: np.ndarray
     xy_nm: np.ndarray
     species: np.ndarray
+    cell_nm: tuple[float, float]
+    field_nm: float = FIELD_NM
+    pad_nm: float = PAD_NM
 
 
 class Shot(NamedTuple):
@@ -52,6 +58,7 @@ def training_images(n: int, size: int = 192, seed: int = 0) -> dict[str, np.ndar
     imaging = ImagingConfig(
         size_px=size, pixel_size_nm=TRAIN_PX_NM, counts=(2.0, 400.0), contamination_probability=0.0,
         clip_probability=0.0, gamma=(1.0, 1.0), hot_pixels=0.0, readout=(0.0, 0.1), background=(0.0, 0.7),
+        aberrated_share=0.0, rim_probability=0.0, row_flicker=(0.0, 0.0), wobble_nm=(0.0, 0.0),
     )  # fmt: skip
     make = jax.jit(lambda key: labelled_batch(4, sheet, imaging, key=key))
     parts = [jax.device_get(make(jax.random.fold_in(jax.random.key(seed), i))) for i in range(-(-n // 4))]
@@ -97,20 +104,19 @@ def scenes(count: int, seed: int = 1) -> list[Scene]:
                 np.asarray(image.images[0]),
                 np.asarray(specimen.positions)[shown, :2],
                 np.where(numbers == 6, "C", "Si"),
+                tuple(n * FINE_NM for n in image.images[0].shape),
             )
         )
     return out
 
 
 def shoot(group: list[Scene], counts: float, px_nm: float, seed: int = 0) -> Shot:
-    """All scenes at one pixel size and dose: `counts` is the median over a scene's C atoms, at the peak."""
+    """All scenes (of one field) at one pixel size; `counts`, the dose, is the median over a scene's C peaks."""
     rng, frames, cleans, rows = np.random.default_rng([seed, round(1e4 * px_nm)]), [], [], []
-    size = int(FIELD_NM / px_nm)
-    first = int(np.ceil(PAD_NM / px_nm))
+    size, first = int(group[0].field_nm / px_nm), int(np.ceil(group[0].pad_nm / px_nm))
     for t, scene in enumerate(group):
-        cell = tuple(n * FINE_NM for n in scene.fine.shape)
-        whole = int(cell[0] / px_nm)
-        image = np.asarray(resample(jnp.asarray(scene.fine)[None], cell, (whole, whole), px_nm))[0]
+        whole = int(scene.cell_nm[0] / px_nm)
+        image = np.asarray(resample(jnp.asarray(scene.fine)[None], scene.cell_nm, (whole, whole), px_nm))[0]
         image = np.maximum(image[first : first + size, first : first + size], 0)
         xy = scene.xy_nm / px_nm - first
         inside = ((xy > -0.5) & (xy < size - 0.5)).all(1)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray, Scalar
 
+from rvaejax.nets import unet
 from rvaejax.segmentation import losses
 from rvaejax.segmentation.config import SegmenterConfig
 from rvaejax.segmentation.network import network
@@ -56,7 +57,7 @@ def jittered(batch: Batch, spread: float, *, key: PRNGKeyArray) -> Batch:
 
 def training_batch(config: SegmenterConfig, pairs: PairStack | None, *, key: PRNGKeyArray) -> Batch:
     """Simulated images and, where there are pairs, `config.pairs_fraction` of them from these, with their labels."""
-    k_simulated, k_pairs, k_jitter = jax.random.split(key, 3)
+    k_simulated, k_pairs, k_jitter, k_cut = jax.random.split(key, 4)
     n = 0 if pairs is None else config.pairs_per_batch
     parts = []
     if pairs is not None:
@@ -65,7 +66,19 @@ def training_batch(config: SegmenterConfig, pairs: PairStack | None, *, key: PRN
     if n < config.batch_size:
         parts.append(simulated_batch(config, config.batch_size - n, key=k_simulated))
     batch = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
-    return jittered(batch, config.contrast_jitter, key=k_jitter)
+    return cut_short(jittered(batch, config.contrast_jitter, key=k_jitter), unet.stride(config.widths), key=k_cut)
+
+
+def cut_short(batch: Batch, multiple: int, *, key: PRNGKeyArray) -> Batch:
+    """Half of the images end up to `multiple` - 1 px before the array does: 0 beyond, as whole frames are padded."""
+    k_which, k_rows, k_columns = jax.random.split(key, 3)
+    n, h, w, classes = batch.labels.shape
+    use = jax.random.bernoulli(k_which, 0.5, (n,))
+    rows, columns = (jax.random.randint(k, (n, 1, 1), 0, multiple) * use[:, None, None] for k in (k_rows, k_columns))
+    inside = (jnp.arange(h)[None, :, None] < h - rows) & (jnp.arange(w)[None, None, :] < w - columns)
+    beyond = jnp.zeros(classes).at[0].set(1.0)
+    labels = jnp.where(inside[..., None], batch.labels, beyond[None, None, None])
+    return Batch(jnp.where(inside[..., None], batch.images, 0.0), labels)
 
 
 class Functions(NamedTuple):

@@ -74,8 +74,15 @@ class ImagingConfig:
     Attributes:
         size_px: side of the image.
         pixel_size_nm: its pixel.
-        multislice_share: chance that an atom's image is one of those computed by multislice for a microscope drawn at
-            random; else it is a core and a tail drawn from the ranges below, which cover more than physics does.
+        aberrated_share: chance that an atom's image is that of an aberrated probe with its direction (astigmatism,
+            coma, trefoil); the next four are of such probes.
+        wavefront_rad: root mean square of the probe's wavefront over the aperture; 1.1 leaves 0.3 of its peak.
+        aperture_per_nm: radius of the aperture: convergence angle over wavelength [1/nm].
+        spot_nm: source, atom and thermal motion together, standard deviation.
+        halo: weight of such a probe's tail (of `tail_nm`).
+        multislice_share: chance that any other atom's image is one of those computed by multislice for a microscope
+            drawn at random; else it is a core and a tail drawn from the ranges below, which cover more than physics
+            does.
         core_nm: standard deviation of an atom's image (projected potential convolved with the probe's core).
         tail_nm, tail_weight: standard deviation and weight of the probe's tail.
         drag_nm: how far the specimen moves while an atom is scanned: two images this far apart are averaged.
@@ -86,7 +93,10 @@ class ImagingConfig:
         noise_blur_px: blur of the noise, as resampling makes it.
         background: height of a smooth background, in units of the C peak.
         contamination_probability: chance of an amorphous patch; `contamination`: its brightness in C peaks.
+        rim_probability: chance that the rims of holes are dirty; `rim`: how bright, in C peaks.
         row_jitter_px: random shift of each scan row, standard deviation.
+        row_flicker: relative spread of the beam's current from row to row.
+        wobble_nm: slow to-and-fro of the rows, standard deviation; atoms and labels move with it.
         clip_probability: chance that the brightest pixels are clipped, as in an 8-bit export.
         clip: where they are clipped, in units of the lattice's bright spots.
         gamma: exponent of the intensity scale, as in a display export.
@@ -96,6 +106,11 @@ class ImagingConfig:
 
     size_px: int = 128
     pixel_size_nm: float = 0.02
+    aberrated_share: float = 0.5
+    wavefront_rad: Range = (0.0, 1.2)
+    aperture_per_nm: Range = (5.0, 12.0)
+    spot_nm: Range = (0.02, 0.055)
+    halo: Range = (0.0, 0.3)
     multislice_share: float = 0.7
     core_nm: Range = (0.036, 0.066)
     tail_nm: Range = (0.09, 0.25)
@@ -103,16 +118,20 @@ class ImagingConfig:
     drag_nm: Range = (0.0, 0.05)
     z_exponent: Range = (1.1, 1.9)
     amplitude_sd: float = 0.05
-    counts: Range = (2.0, 400.0)
+    counts: Range = (2.0, 800.0)
     readout: Range = (0.0, 0.25)
     noise_blur_px: Range = (0.0, 1.2)
     background: Range = (0.0, 1.5)
     contamination_probability: float = 0.45
     contamination: Range = (1.0, 12.0)
+    rim_probability: float = 0.25
+    rim: Range = (0.2, 2.5)
     row_jitter_px: Range = (0.0, 0.4)
+    row_flicker: Range = (0.0, 0.05)
+    wobble_nm: Range = (0.0, 0.012)
     clip_probability: float = 0.4
     clip: Range = (1.0, 4.0)
-    gamma: Range = (0.75, 1.2)
+    gamma: Range = (0.65, 1.35)
     hot_pixels: float = 0.0002
     label_nm: float = 0.034
 
@@ -120,6 +139,10 @@ class ImagingConfig:
         if not (self.size_px >= 16 and self.pixel_size_nm > 0):
             raise ConfigError(f"an image needs 16 px of positive size, got {self.size_px} of {self.pixel_size_nm} nm")
         _ordered(core_nm=self.core_nm, counts=self.counts, contamination=self.contamination, gamma=self.gamma)
+        _ordered(wavefront_rad=self.wavefront_rad, aperture_per_nm=self.aperture_per_nm, spot_nm=self.spot_nm)
+        _ordered(halo=self.halo, rim=self.rim, row_flicker=self.row_flicker, wobble_nm=self.wobble_nm)
+        if not (self.aperture_per_nm[0] > 0 and self.spot_nm[0] > 0):
+            raise ConfigError(f"aperture and spot must be positive, got {self.aperture_per_nm} and {self.spot_nm}")
         if not self.counts[0] > 0:
             raise ConfigError(f"counts must be positive, got {self.counts}")
 
@@ -154,6 +177,7 @@ class MovieConfig:
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
     imaging: ImagingConfig = field(
         default_factory=lambda: ImagingConfig(
+            aberrated_share=0.0,
             multislice_share=0.0,
             core_nm=(0.05, 0.05),
             tail_weight=(0.15, 0.15),
@@ -164,7 +188,10 @@ class MovieConfig:
             noise_blur_px=(0.0, 0.0),
             background=(0.3, 0.3),
             contamination_probability=0.0,
+            rim_probability=0.0,
             row_jitter_px=(0.15, 0.15),
+            row_flicker=(0.0, 0.0),
+            wobble_nm=(0.0, 0.0),
             clip_probability=0.0,
             gamma=(1.0, 1.0),
             hot_pixels=0.0,

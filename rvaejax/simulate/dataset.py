@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from rvaejax.simulate.aberrated import random_spot, render_spots
 from rvaejax.simulate.bank import SheetBank, cut_sheet
-from rvaejax.simulate.config import ImagingConfig, Range, SheetConfig
-from rvaejax.simulate.degrade import blur, contamination, poisson, shift_rows, smooth_field
+from rvaejax.simulate.config import LATTICE_NM, ImagingConfig, SheetConfig
+from rvaejax.simulate.degrade import amorphous, blur, contamination, poisson, shift_rows, smooth_field
+from rvaejax.simulate.draws import between, log_between
 from rvaejax.simulate.imaging import (
+    ATOMIC_NUMBER,
     AtomImage,
     Probe,
     atom_image,
+    gaussians,
     label_maps,
     multislice_profiles,
+    pixel_centres,
     render_atoms,
 )
 from rvaejax.simulate.sheet import Sheet, graphene_sheet
 
 HIDDEN_ABOVE = 1.6  # contamination brighter than this many C peaks hides the atoms under it
+AREA_PER_ATOM_NM2 = LATTICE_NM**2 * 3**0.5 / 4  # of graphene
 
 
 class LabelledImage(NamedTuple):
@@ -33,40 +38,34 @@ class LabelledImage(NamedTuple):
     sheet: Sheet
 
 
-def _between(values: Range, *, key: PRNGKeyArray) -> Float[Array, ""]:
-    return jax.random.uniform(key, minval=values[0], maxval=values[1])
-
-
-def _log_between(values: Range, *, key: PRNGKeyArray) -> Float[Array, ""]:
-    return jnp.exp(_between((math.log(values[0]), math.log(values[1])), key=key))
-
-
 def expose(
     clean: Float[Array, "h w"], config: ImagingConfig, *, key: PRNGKeyArray, extra: Float[Array, "h w"] | float = 0.0
 ) -> Float[Array, "h w"]:
     """A noiseless image (in C peaks) as recorded: background, `extra`, jitter, counting, read-out, export."""
     k = jax.random.split(key, 16)
     h, w = shape = clean.shape
-    level = _between(config.background, key=k[0])
+    level = between(config.background, key=k[0])
     slope = smooth_field((h, w), jnp.float32(h / 3), key=k[1])
     bright = jnp.maximum(clean + extra + level * (1 + 0.4 * slope), 0.0)
-    jitter = _between(config.row_jitter_px, key=k[2]) * jax.random.normal(k[3], (shape[0],))
+    jitter = between(config.row_jitter_px, key=k[2]) * jax.random.normal(k[3], (shape[0],))
     bright = shift_rows(bright, jitter)
-    counts = _log_between(config.counts, key=k[4])
+    flicker = between(config.row_flicker, key=k[14]) * jax.random.normal(k[15], (shape[0], 1))
+    bright = bright * jnp.maximum(1 + flicker, 0.0)
+    counts = log_between(config.counts, key=k[4])
     noise = poisson(bright * counts, key=k[5]) / counts - bright
-    noise = noise + _between(config.readout, key=k[6]) * jax.random.normal(k[7], shape)
-    sigma = _between(config.noise_blur_px, key=k[8])
+    noise = noise + between(config.readout, key=k[6]) * jax.random.normal(k[7], shape)
+    sigma = between(config.noise_blur_px, key=k[8])
     image = bright + jnp.where(sigma > 0.25, blur(noise, sigma), noise)
     hot = jax.random.bernoulli(k[9], config.hot_pixels, shape)
     image = image + hot * 20.0 * jax.random.uniform(k[10], shape)
     # export: the brightest pixels clipped, a gamma on the display scale
     lattice = jnp.maximum(jnp.quantile(clean, 0.98), 0.5)
-    limit = level + lattice * _between(config.clip, key=k[11])
+    limit = level + lattice * between(config.clip, key=k[11])
     clip = jax.random.bernoulli(k[12], config.clip_probability)
     image = jnp.where(clip, jnp.minimum(image, limit), image)
     low = image.min()
     span = jnp.maximum(image.max() - low, 1e-3)
-    gamma = _between(config.gamma, key=k[13])
+    gamma = between(config.gamma, key=k[13])
     return ((image - low) / span) ** gamma * span + low
 
 
@@ -74,9 +73,9 @@ def _atom_image(config: ImagingConfig, *, key: PRNGKeyArray) -> AtomImage:
     """An atom's image at random: one of the multislice table's, or a core and a tail."""
     k = jax.random.split(key, 6)
     probe = Probe(
-        _between(config.core_nm, key=k[0]), _between(config.tail_nm, key=k[1]), _between(config.tail_weight, key=k[2])
+        between(config.core_nm, key=k[0]), between(config.tail_nm, key=k[1]), between(config.tail_weight, key=k[2])
     )
-    simple = atom_image(probe, _between(config.z_exponent, key=k[3]))
+    simple = atom_image(probe, between(config.z_exponent, key=k[3]))
     table = multislice_profiles()
     row = jax.random.randint(k[4], (), 0, len(table.widths_nm))
     fill = table.widths_nm.shape[1] - len(simple.widths_nm)
@@ -98,23 +97,58 @@ def imaged(sheet: Sheet, config: ImagingConfig, *, key: PRNGKeyArray) -> Labelle
     """A sheet's image under a microscope drawn at random, and its labels."""
     k = jax.random.split(key, 8)
     size, px = config.size_px, config.pixel_size_nm
-    phi = jax.random.uniform(k[0], maxval=2 * jnp.pi)
-    drag = 0.5 * _between(config.drag_nm, key=k[1]) * jnp.stack([jnp.cos(phi), jnp.sin(phi)])
-    clean = render_atoms(
-        sheet,
-        _atom_image(config, key=k[2]),
-        size_px=size,
-        pixel_size_nm=px,
-        amplitude=1 + config.amplitude_sd * jax.random.normal(k[3], (len(sheet.mask),)),
-        drag_nm=drag,
-    )
-    here = jax.random.bernoulli(k[4], config.contamination_probability)
-    dirt = here * contamination((size, size), px, _between(config.contamination, key=k[5]), key=k[6])
+    sheet = sheet._replace(xy=wobbled(sheet.xy, config, key=k[0]))
+    clean = _clean(sheet, config, key=k[1])
+    here = jax.random.bernoulli(k[2], config.contamination_probability)
+    dirt = here * contamination((size, size), px, between(config.contamination, key=k[3]), key=k[4])
+    dirty_rims = jax.random.bernoulli(k[5], config.rim_probability)
+    dirt = dirt + dirty_rims * rim_dirt(sheet, config, key=k[6])
     at = jnp.clip(jnp.round(sheet.xy / px).astype(jnp.int32), 0, size - 1)
     visible = blur(dirt, 0.08 / px)[at[:, 1], at[:, 0]] < HIDDEN_ABOVE
     labels = label_maps(sheet, size_px=size, pixel_size_nm=px, label_nm=config.label_nm, visible=visible)
     image = expose(clean, config, key=k[7], extra=dirt)
     return LabelledImage(image, labels, sheet._replace(mask=sheet.mask & visible))
+
+
+def _clean(sheet: Sheet, config: ImagingConfig, *, key: PRNGKeyArray) -> Float[Array, "h w"]:
+    """The noiseless image, in C peaks, under an aberrated probe or with atoms' images of `_atom_image`."""
+    k = jax.random.split(key, 7)
+    size, px = config.size_px, config.pixel_size_nm
+    amplitude = 1 + config.amplitude_sd * jax.random.normal(k[0], (len(sheet.mask),))
+    phi = jax.random.uniform(k[1], maxval=2 * jnp.pi)
+    drag = 0.5 * between(config.drag_nm, key=k[2]) * jnp.stack([jnp.cos(phi), jnp.sin(phi)])
+    atom = _atom_image(config, key=k[3])
+    round_ = render_atoms(sheet, atom, size_px=size, pixel_size_nm=px, amplitude=amplitude, drag_nm=drag)
+    if not config.aberrated_share:
+        return round_
+    z = jnp.asarray(ATOMIC_NUMBER, jnp.float32) / ATOMIC_NUMBER[0]
+    height = amplitude * (z ** between(config.z_exponent, key=k[4]))[sheet.species]
+    aberrated = render_spots(sheet, random_spot(config, key=k[5]), height, size_px=size, pixel_size_nm=px)
+    return jnp.where(jax.random.bernoulli(k[6], config.aberrated_share), aberrated, round_)
+
+
+def wobbled(xy: Float[Array, "n 2"], config: ImagingConfig, *, key: PRNGKeyArray) -> Float[Array, "n 2"]:
+    """Positions as a scan sees them whose rows slowly swing along themselves."""
+    k_size, k_length, k_rows = jax.random.split(key, 3)
+    rows, px = config.size_px, config.pixel_size_nm
+    length = log_between((0.1, 1.0), key=k_length) / px  # [px], of a swing
+    swing = smooth_field((rows, 1), length, key=k_rows)[:, 0] * between(config.wobble_nm, key=k_size)
+    dx = jnp.interp(xy[:, 1] / px, jnp.arange(rows, dtype=jnp.float32), swing)
+    return xy + jnp.stack([dx, jnp.zeros_like(dx)], -1)
+
+
+def rim_dirt(sheet: Sheet, config: ImagingConfig, *, key: PRNGKeyArray) -> Float[Array, "h w"]:
+    """Bright amorphous matter along the rims of holes, in patches, as it gathers there under the beam."""
+    k_wide, k_patch, k_bright, k_texture = jax.random.split(key, 4)
+    size, px = config.size_px, config.pixel_size_nm
+    width = between((0.08, 0.2), key=k_wide)
+    density = gaussians(
+        sheet.xy, sheet.mask.astype(jnp.float32), width, pixel_centres(size, px), pixel_centres(size, px)
+    )
+    covered = jnp.clip(density * AREA_PER_ATOM_NM2 / (2 * jnp.pi * width**2), 0.0, 1.0)
+    patch = jax.nn.sigmoid(4.0 * (smooth_field((size, size), 0.4 / px, key=k_patch) - 0.3))
+    rim = 4 * covered * (1 - covered) * patch
+    return amorphous(rim, px, between(config.rim, key=k_bright), key=k_texture)
 
 
 def labelled_batch(

@@ -9,7 +9,7 @@ from rvaejax.errors import ConfigError
 from rvaejax.segmentation import train
 from rvaejax.segmentation.config import SegmenterConfig, ValidationConfig
 from rvaejax.segmentation.network import network
-from rvaejax.segmentation.train import Batch, jittered, score, train_segmenter, training_batch
+from rvaejax.segmentation.train import Batch, cut_short, jittered, score, train_segmenter, training_batch
 from rvaejax.simulate.config import ImagingConfig, SheetConfig
 
 CONFIG = SegmenterConfig(
@@ -124,3 +124,17 @@ def test_configs_that_make_no_sense_are_refused(wrong, untyped):
 def test_validations_that_make_no_sense_are_refused(wrong, untyped):
     with pytest.raises(ConfigError):
         ValidationConfig(**wrong)
+
+
+def test_images_that_end_before_their_array_does_are_background_there():
+    labels = jnp.full((40, 32, 48, 3), 1 / 3)
+    cut = cut_short(Batch(jnp.ones((40, 32, 48, 1)), labels), 16, key=jax.random.key(0))
+    shown = np.asarray(cut.images[..., 0])
+    rows, columns = shown.max(2).sum(1), shown.max(1).sum(1)
+    assert rows.min() > 32 - 16 and columns.min() > 48 - 16
+    whole = (rows == 32) & (columns == 48)
+    assert 0.3 < whole.mean() < 0.7 and len(np.unique(rows)) > 8
+    for image, label, h, w in zip(shown, np.asarray(cut.labels), rows.astype(int), columns.astype(int), strict=True):
+        assert image[:h, :w].min() == 1 and image.sum() == h * w
+        assert (label[h:] == [1, 0, 0]).all() and (label[:, w:] == [1, 0, 0]).all()
+        assert (label[:h, :w] == np.float32(1 / 3)).all()

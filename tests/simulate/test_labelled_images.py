@@ -10,14 +10,22 @@ import pytest
 from scipy import ndimage
 
 from rvaejax.simulate.config import ImagingConfig, SheetConfig
-from rvaejax.simulate.dataset import expose, labelled_batch, labelled_image
+from rvaejax.simulate.dataset import (
+    AREA_PER_ATOM_NM2,
+    expose,
+    labelled_batch,
+    labelled_image,
+    rim_dirt,
+    wobbled,
+)
+from rvaejax.simulate.sheet import Sheet
 
 SHEET = SheetConfig(field_nm=0.96, max_holes=1, max_bond_rotations=1, relaxation_steps=4)
 IMAGING = ImagingConfig(size_px=48, contamination_probability=0.5, contamination=(8.0, 12.0), clip_probability=0.0)
 QUICK = {"xla_backend_optimization_level": 0}  # compiled in half the time
 CLEAN = ImagingConfig(
     size_px=48, counts=(1e9, 1e9), readout=(0, 0), noise_blur_px=(0, 0), background=(0, 0), row_jitter_px=(0, 0),
-    clip_probability=0.0, gamma=(1, 1), hot_pixels=0.0,
+    row_flicker=(0, 0), clip_probability=0.0, gamma=(1, 1), hot_pixels=0.0,
 )  # fmt: skip
 
 
@@ -97,3 +105,29 @@ def test_contamination_hides_the_atoms_under_it(draw):
         beside.append(atoms[ndimage.gaussian_filter(image, 4) < 3 + np.quantile(image, 0.1)])
     assert len(np.concatenate(under)) > 1000
     assert np.concatenate(under).mean() < 0.1 * np.concatenate(beside).mean()
+
+
+def test_rows_that_swing_carry_atoms_and_labels_with_them():
+    """Atoms of a row move together, along the row, by about what was asked for; none moves where nothing swings."""
+    config = dataclasses.replace(IMAGING, size_px=128, wobble_nm=(0.01, 0.01))
+    xy = jnp.asarray(np.random.default_rng(0).uniform(0, 2.5, (400, 2)), jnp.float32)
+    moved = np.stack([wobbled(xy, config, key=jax.random.key(i)) - xy for i in range(8)])
+    assert np.abs(moved[..., 1]).max() == 0
+    assert np.sqrt((moved[..., 0] ** 2).mean()) == pytest.approx(0.01, rel=0.2)
+    order = np.argsort(np.asarray(xy[:, 1]))
+    assert np.abs(np.diff(moved[:, order, 0], axis=1)).max() < 0.008  # neighbouring rows, 0.02 nm apart at most
+    still = wobbled(xy, dataclasses.replace(config, wobble_nm=(0.0, 0.0)), key=jax.random.key(0))
+    np.testing.assert_array_equal(still, xy)
+
+
+def test_rims_are_dirty_where_the_sheet_ends_and_nowhere_else():
+    side = jnp.arange(40) * 0.05  # a dense square lattice as a sheet that ends at x = 1.3 nm
+    grid = jnp.stack(jnp.meshgrid(side, side), -1).reshape(-1, 2) - 0.3
+    spacing = AREA_PER_ATOM_NM2**0.5
+    xy = grid * spacing / 0.05
+    inside = xy[:, 0] < 1.3
+    sheet = Sheet(xy, jnp.zeros(len(xy), jnp.int32), inside)
+    config = dataclasses.replace(IMAGING, size_px=128, rim=(1.0, 1.0))
+    dirt = np.mean([rim_dirt(sheet, config, key=jax.random.key(i)) for i in range(8)], 0)[30:98]
+    assert dirt[:, :45].max() < 0.05 and dirt[:, 95:].max() < 0.05
+    assert dirt[:, 55:75].mean() > 0.15

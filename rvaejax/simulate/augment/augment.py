@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from rvaejax.simulate.augment.config import AugmentConfig
 from rvaejax.simulate.augment.geometry import random_warp, sample, sources
-from rvaejax.simulate.config import Range
 from rvaejax.simulate.degrade import blur, contamination, poisson, shift_rows, smooth_field
+from rvaejax.simulate.draws import between, log_between
 
 
 def augment(
@@ -60,30 +58,25 @@ def relight(
     k = jax.random.split(key, 14)
     h, w = image.shape
     if config.blur_px[1] > 0:
-        sigma = _between(config.blur_px, key=k[0])
+        sigma = between(config.blur_px, key=k[0])
         image = jnp.where(sigma > 0.2, blur(image, sigma), image)
     if config.background[1] > 0:
         slope = smooth_field((h, w), h / 3, key=k[1])
-        image = image + _between(config.background, key=k[2]) * (1 + 0.4 * slope)
+        image = image + between(config.background, key=k[2]) * (1 + 0.4 * slope)
     if config.contamination_probability:
         here = jax.random.bernoulli(k[3], config.contamination_probability)
-        bright = _between(config.contamination, key=k[4])
+        bright = between(config.contamination, key=k[4])
         image = image + here * contamination((h, w), pixel_size_nm, bright, key=k[5])
     if config.contrast:
         image = image * jnp.exp(config.contrast * jax.random.normal(k[6]))
     if config.gamma != (1.0, 1.0):
-        image = jnp.sign(image) * jnp.abs(image) ** _between(config.gamma, key=k[7])
+        image = jnp.sign(image) * jnp.abs(image) ** between(config.gamma, key=k[7])
     if config.row_jitter_px[1] > 0:
-        spread = _between(config.row_jitter_px, key=k[8])
+        spread = between(config.row_jitter_px, key=k[8])
         image = shift_rows(image, spread * jax.random.normal(k[9], (h,)))
     if config.counts is not None:
-        low, high = config.counts
-        counts = jnp.exp(_between((math.log(low), math.log(high)), key=k[10]))
+        counts = log_between(config.counts, key=k[10])
         image = poisson(jnp.maximum(image, 0.0) * counts, key=k[11]) / counts
     if config.readout[1] > 0:
-        image = image + _between(config.readout, key=k[12]) * jax.random.normal(k[13], (h, w))
+        image = image + between(config.readout, key=k[12]) * jax.random.normal(k[13], (h, w))
     return image
-
-
-def _between(values: Range, *, key: PRNGKeyArray) -> Float[Array, ""]:
-    return jax.random.uniform(key, minval=values[0], maxval=values[1])
