@@ -68,7 +68,7 @@ def few_labels(kind: np.ndarray, each: int, seed: int) -> np.ndarray:
 
 
 def confusion(found: np.ndarray, kind: np.ndarray, named: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(k, k) rows of each class and kind, and the classes in that order: where no label named them, matched to kinds."""
+    """(k, k) rows of each class and kind, and the classes in that order: matched to kinds where unnamed."""
     count = int(max(found.max(), kind.max())) + 1
     table = np.zeros((count, count), int)
     np.add.at(table, (found, kind), 1)

@@ -46,7 +46,8 @@ class Classes:
             (label -1) the class is summed over (Kingma et al. 2014, arXiv:1406.5298).
         weight: of the class's Kullback-Leibler divergence; 1 is the ELBO.
         head_start: steps at the start in which the content is withheld from the decoder, and as many over which it
-            comes in, so that what a class can tell is told by the class; not where every row has a label.
+            comes in, so that what a class can tell is told by the class; not where every row has a label. It should
+            last until the angle is found, beyond the end of the annealing.
         balance: weight, in the head start, of what keeps classes apart: the divergence of a batch's mean class from
             the prior, and a little of the entropy of a row's class; gone when the content is there.
         learn_prior: the classes' frequencies are learned; otherwise all are as likely.
@@ -57,7 +58,7 @@ class Classes:
     count: int = 3
     labels: Literal["none", "some", "all"] = "none"
     weight: float = 1.0
-    head_start: int = 300
+    head_start: int = 500
     balance: float = 100.0
     learn_prior: bool = False
     classification_weight: float = 20.0
