@@ -183,7 +183,10 @@ COMBINED = {
 }
 
 
-@pytest.mark.parametrize("name", COMBINED)
+SLOW = ("polar, classes and scale", "some labels, vamp prior")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in COMBINED])
 def test_pieces_combine_through_training_file_and_back(name, tmp_path):
     config, rng = COMBINED[name], np.random.default_rng(0)
     labels = rng.integers(0, 3, 24)

@@ -61,7 +61,7 @@ def test_kinds_become_classes_and_the_scale_is_found_without_labels():
         encoder=PolarEncoder(orientations=32, hidden=32, harmonics=8),
         decoder=FourierDecoder(hidden=32),
         content_dim=1,
-        classes=Classes(2),
+        classes=Classes(2, head_start=400),
         pose=Pose(scale=True),
         training=training,
     )
