@@ -39,7 +39,7 @@ class Options:
 
     subimages: Annotated[Path, tyro.conf.Positional]
     out: Path
-    steps: int = 700
+    steps: int = 900
     seconds: float = 115.0
     labels: tuple[int, ...] = (0, 10)
     seed: int = 0
@@ -50,7 +50,7 @@ def configuration(count: int, labels: int, steps: int) -> RVAEConfig:
     default = preset("default")
     return replace(
         default,
-        classes=Classes(count, "some" if labels else "none", head_start=250),
+        classes=Classes(count, "some" if labels else "none", head_start=400),
         content_dim=1,
         anneal_steps=150,
         encoder=replace(default.encoder, orientations=32, hidden=48, harmonics=12),
@@ -80,7 +80,8 @@ def typical(model: TrainedRVAE, latents: rx.Latents) -> np.ndarray:
     """(k, h, w) what each class draws at its median content, unturned."""
     found, count = latents.class_probability.argmax(1), latents.class_probability.shape[1]
     zero = np.zeros(count, np.float32)
-    content = np.stack([np.median(latents.content[found == k], axis=0) for k in range(count)])
+    rows = [found == k if (found == k).any() else slice(None) for k in range(count)]  # an empty class: of all rows
+    content = np.stack([np.median(latents.content[row], axis=0) for row in rows])
     return rx.decode(model, zero, np.zeros((count, 2), np.float32), content, classes=np.arange(count))[..., 0]
 
 
