@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
+from rvaejax.model_commands import Scan
 from rvaejax.pipeline.config import RunConfig, SegmenterOptions, TrainOptions, check_seed
 from rvaejax.run_commands import Check, Posterior, Report, Track
 from rvaejax.simulate.config import MovieConfig
@@ -211,6 +212,7 @@ COMMANDS: dict[str, Any] = {
     "train-segmenter": TrainSegmenter,
     "encode": Encode,
     "check": Check,
+    "scan": Scan,
     "posterior": Posterior,
     "track": Track,
     "report": Report,

@@ -155,7 +155,8 @@ class SubImages:
         pixel_size_nm: size of a window's pixel [nm]; None where nobody knows.
         channels: (c,) name of each channel.
         dropped: number of centres left out because their window would leave the image.
-        label: (n,) labels that came with the file, or None; training never looks at them.
+        label: (n,) labels that came with the file, or None; training looks at them only where it is told to.
+        spectra: (n, length) a spectrum taken at each centre, or None.
     """
 
     images: Shaped[np.ndarray, "n h w c"]
@@ -168,6 +169,7 @@ class SubImages:
     channels: tuple[str, ...] = ("intensity",)
     dropped: int = 0
     label: Shaped[np.ndarray, " n"] | None = None
+    spectra: Shaped[np.ndarray, "n length"] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -183,6 +185,9 @@ class Latents:
         shift: (n, 2) the content's shift (x, y) [px of the sub-image], applied after the rotation.
         content: (n, d) content latents, ordered by their Kullback-Leibler divergence, sign fixed.
         content_sd: (n, d) their standard deviations.
+        scale: (n,) factor by which the content is enlarged, where scale is a latent; else None.
+        class_probability: (n, k) of each class, where there are classes; else None. The other latents are those given
+            the likeliest class.
     """
 
     angle: Float[np.ndarray, " n"]
@@ -190,6 +195,8 @@ class Latents:
     shift: Float[np.ndarray, "n 2"]
     content: Float[np.ndarray, "n d"]
     content_sd: Float[np.ndarray, "n d"]
+    scale: Float[np.ndarray, " n"] | None = None
+    class_probability: Float[np.ndarray, "n k"] | None = None
 
     def __len__(self) -> int:
         return len(self.angle)

@@ -1,7 +1,7 @@
 """What every test shares. Warnings are errors, through pyproject.toml."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -44,3 +44,27 @@ def chains() -> Iterator[None]:
     jax.config.update("jax_debug_key_reuse", False)
     yield
     jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture(scope="module")
+def quick_compilation() -> Iterator[None]:
+    """For what runs for a moment only: compiled fast, not to run fast."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[[str], str]:
+    """Runs the command line, which must end with exit code 2 and one line on standard error: the line."""
+
+    def line(arguments: str) -> str:
+        from rvaejax.cli import main
+
+        with pytest.raises(SystemExit) as end:
+            main(arguments.split())
+        error = capsys.readouterr().err
+        assert end.value.code == 2 and error.count("\n") == 1 and error.startswith("rvaejax: ")
+        return error
+
+    return line

@@ -20,7 +20,7 @@ LAYERS = (
     {"analysis", "baselines"},
     {"plotting", "report"},
     {"pipeline"},
-    {"run_commands"},
+    {"run_commands", "model_commands"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -79,7 +79,7 @@ def check_invariance(
         ImageError: the sub-images do not fit the model.
     """
     latents = encode(model, subimages)
-    symmetry = site_symmetry(content_energies(model, latents.content))
+    symmetry = site_symmetry(content_energies(model, latents.content, latents.class_probability))
     made = dict(make_copies(model, subimages, latents, turns=turns, seed=seed))
     spread = float(np.sqrt(latents.content.var(0).sum()))
     rows = {name: summary(c, symmetry, spread, subimages.label) for name, c in made.items()}
@@ -112,7 +112,8 @@ def make_copies(
 
     def drawn(turn: Float[np.ndarray, " n"]) -> Latents:
         shift = copies.turned_vectors(latents.shift, turn)
-        return seen(decode(model, latents.angle + turn, shift, latents.content))
+        further = {"scale": latents.scale, "classes": latents.class_probability}
+        return seen(decode(model, latents.angle + turn, shift, latents.content, **further))  # type: ignore[arg-type]
 
     yield DRAWN, _joined([(drawn(angle), angle, still) for angle in angles], drawn(none))
     steps = [(seen(copies.moved(images, *step)), none, still + step) for step in STEPS]

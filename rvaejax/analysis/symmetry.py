@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Integer
 from rvaejax.nets.polar import polar_features, polar_points, polar_taps
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.inference import decoder_content
 from rvaejax.rvae.record import TrainedRVAE
 
 FOLDS = (2, 3, 4, 6)
@@ -103,15 +104,17 @@ def noise_energies(size: int) -> Float[np.ndarray, "k r"]:
     return spectrum.sum(2) * np.hypot(*points[0].T)[None]
 
 
-def content_energies(model: TrainedRVAE, content: Float[np.ndarray, "n d"]) -> Energies:
+def content_energies(
+    model: TrainedRVAE, content: Float[np.ndarray, "n d"], classes: Float[np.ndarray, "n k"] | None = None
+) -> Energies:
     """Energies of what the decoder draws of each site's content: free of noise, angle and shift.
 
     Args:
         model: a trained rVAE.
         content: in the reported order and sign.
+        classes: probabilities of the classes, where there are such.
     """
-    own = np.empty_like(content, dtype=np.float32)
-    own[:, list(model.order)] = content * np.asarray(model.sign, np.float32)
+    own = decoder_content(model, content, classes)
     apply = functools.partial(_drawer(model.config, model.image_shape), model.params)
     return _in_batches(apply, own, np.hypot(*polar_points(model.image_shape[0], ORIENTATIONS, None)[0].T))
 

@@ -17,6 +17,7 @@ from rvaejax.io.raw import one_line
 from rvaejax.types import Latents, SubImages
 
 FIELDS = ("angle", "angle_sd", "shift", "content", "content_sd")
+OPTIONAL = ("scale", "class_probability")
 
 DESCRIPTIONS = {
     "angle": ("rad", "rotation of the content, counter-clockwise on the displayed image"),
@@ -24,6 +25,8 @@ DESCRIPTIONS = {
     "shift": ("px of the sub-image", "shift (x, y) of the content, x to the right, y down, after the rotation"),
     "content": ("1", "content latents, in the order of their Kullback-Leibler divergence"),
     "content_sd": ("1", "their standard deviations"),
+    "scale": ("1", "factor by which the content is enlarged"),
+    "class_probability": ("1", "probability of each class"),
     "frame": ("1", "frame number, from 0"),
     "x_px": ("px of the input frame", "centre, to the right"),
     "y_px": ("px of the input frame", "centre, down"),
@@ -55,9 +58,17 @@ class LatentRows(NamedTuple):
 
 
 def write_latents(path: str | os.PathLike[str], latents: Latents) -> None:
-    """Writes LATENTS.npz: angle, angle_sd, shift, content, content_sd (units as in `Latents`)."""
+    """Writes LATENTS.npz: angle, angle_sd, shift, content, content_sd (units as in `Latents`).
+
+    `scale` and `class_probability` are added where there are such.
+    """
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.savez_compressed(handle, **{name: np.asarray(getattr(latents, name)) for name in FIELDS})  # type: ignore[arg-type]
+        np.savez_compressed(handle, **_arrays(latents))  # type: ignore[arg-type]
+
+
+def _arrays(latents: Latents) -> dict[str, np.ndarray]:
+    found = {name: getattr(latents, name) for name in (*FIELDS, *OPTIONAL)}
+    return {name: np.asarray(value) for name, value in found.items() if value is not None}
 
 
 def read_latents(path: str | os.PathLike[str]) -> Latents:
@@ -72,7 +83,7 @@ def read_latents(path: str | os.PathLike[str]) -> Latents:
     missing = [name for name in FIELDS if name not in arrays]
     if missing:
         raise FormatError(f"{file}: no array {missing[0]!r}; a file of latents holds {', '.join(FIELDS)}")
-    return _checked({name: arrays[name] for name in FIELDS}, file)
+    return _checked({name: arrays[name] for name in (*FIELDS, *OPTIONAL) if name in arrays}, file)
 
 
 def write_latents_h5(path: str | os.PathLike[str], latents: Latents, subimages: SubImages) -> None:
@@ -85,7 +96,7 @@ def write_latents_h5(path: str | os.PathLike[str], latents: Latents, subimages: 
         raise ValueError(f"{len(latents)} latents for {len(subimages)} sub-images")
     species = [str(s).encode() for s in subimages.species]
     columns = {
-        **{name: np.asarray(getattr(latents, name)) for name in FIELDS},
+        **_arrays(latents),
         "frame": np.asarray(subimages.frame),
         "x_px": np.asarray(subimages.x),
         "y_px": np.asarray(subimages.y),
@@ -112,14 +123,14 @@ def read_latents_h5(path: str | os.PathLike[str]) -> LatentRows:
     file = _existing(path)
     try:
         with h5py.File(file, "r") as stored:
-            missing = [name for name in DESCRIPTIONS if name not in stored]
+            missing = [name for name in DESCRIPTIONS if name not in stored and name not in OPTIONAL]
             if missing:
                 raise FormatError(f"{file}: no dataset {missing[0]!r}; encode the sub-images again")
-            columns = {name: stored[name][()] for name in DESCRIPTIONS}
+            columns = {name: stored[name][()] for name in DESCRIPTIONS if name in stored}
             pixel_size = stored.attrs.get("subimage_pixel_size_nm")
     except OSError as error:
         raise FormatError(f"{file}: not a readable HDF5 file ({one_line(error)}); encode again") from error
-    latents = _checked({name: columns[name] for name in FIELDS}, file)
+    latents = _checked({name: columns[name] for name in (*FIELDS, *OPTIONAL) if name in columns}, file)
     return LatentRows(
         latents=latents,
         frame=columns["frame"],
@@ -143,6 +154,10 @@ def _checked(arrays: dict[str, np.ndarray], file: Path) -> Latents:
     content = arrays["content"]
     wanted = {"angle": n, "angle_sd": n, "shift": (*n, 2), "content": (*n, *content.shape[-1:])}
     wanted["content_sd"] = wanted["content"]
+    if "scale" in arrays:
+        wanted["scale"] = n
+    if "class_probability" in arrays:
+        wanted["class_probability"] = (*n, *arrays["class_probability"].shape[-1:])
     for name, shape in wanted.items():
         if arrays[name].shape != shape:
             raise FormatError(f"{file}: {name} has shape {arrays[name].shape} where {shape} is meant; encode again")

@@ -16,14 +16,15 @@ from rvaejax.types import SubImages
 
 log = logging.getLogger(__name__)
 
-KNOWN = ("images", "frame", "xy", "label", "species", "atom", "pixel_size_nm", "channels")
+KNOWN = ("images", "frame", "xy", "label", "species", "atom", "pixel_size_nm", "channels", "spectra")
 
 
 def read_subimages(path: str | os.PathLike[str]) -> SubImages:
     """A stack of sub-images.
 
-    The file holds `images` (n, h, w) or (n, h, w, c), square, of any real or integer type; and, where known, `frame`
-    (n,), `xy` (n, 2) [px of the frame], `label` (n,), `species` (n,), `atom` (n,), `pixel_size_nm`, `channels` (c,).
+    The file holds `images` (n, h, w) or (n, h, w, c), square, or signals (n, length) or (n, 1, length, c), of any real
+    or integer type; and, where known, `frame` (n,), `xy` (n, 2) [px of the frame], `label` (n,), `species` (n,), `atom`
+    (n,), `pixel_size_nm`, `channels` (c,), `spectra` (n, length).
     Other arrays are left unread, and logged.
 
     Raises:
@@ -56,6 +57,7 @@ def read_subimages(path: str | os.PathLike[str]) -> SubImages:
         pixel_size_nm=pixel_size if np.isfinite(pixel_size) and pixel_size > 0 else None,
         channels=names if len(names) == channels else _channel_names(channels),
         label=_rows(arrays, "label", (n,), np.zeros(n)) if "label" in arrays else None,
+        spectra=arrays["spectra"] if "spectra" in arrays else None,
     )
 
 
@@ -73,6 +75,8 @@ def write_subimages(path: str | os.PathLike[str], subimages: SubImages) -> None:
         arrays["pixel_size_nm"] = np.asarray(subimages.pixel_size_nm)
     if subimages.label is not None:
         arrays["label"] = np.asarray(subimages.label)
+    if subimages.spectra is not None:
+        arrays["spectra"] = np.asarray(subimages.spectra)
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         np.savez_compressed(handle, **arrays)  # type: ignore[arg-type]
 
@@ -81,14 +85,17 @@ def _images(arrays: NpzArrays, file: Path) -> np.ndarray:
     shape, dtype = arrays.headers["images"]
     if dtype.kind not in "biufO":
         raise ImageError(f"{file}: images are {dtype}; give real or integer pixels")
-    if len(shape) not in (3, 4) or 0 in shape:
-        raise ImageError(f"{file}: images have shape {shape}; give at least one, as (n, h, w) or (n, h, w, c)")
-    if shape[1] != shape[2]:
+    if len(shape) not in (2, 3, 4) or 0 in shape:
+        raise ImageError(
+            f"{file}: images have shape {shape}; give at least one, as (n, h, w), (n, h, w, c), or signals (n, length)"
+        )
+    if len(shape) > 2 and shape[1] not in (1, shape[2]):
         raise ImageError(f"{file}: images are {shape[1]} x {shape[2]} px; sub-images must be square")
     images = arrays["images"]
     if dtype.kind == "f" and not np.isfinite(images).all():
         rows = int((~np.isfinite(images)).reshape(len(images), -1).any(axis=1).sum())
         raise ImageError(f"{file}: {rows} images have pixels that are NaN or infinite; leave them out")
+    images = images[:, None] if images.ndim == 2 else images
     return images if images.ndim == 4 else images[..., None]
 
 

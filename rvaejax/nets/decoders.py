@@ -79,10 +79,14 @@ class _Spatial(nn.Module):
         return kernel, offset
 
 
-def fourier_modes(config: FourierDecoder, size: int) -> tuple[int, Float[np.ndarray, "n m"]]:
-    """Highest mode N, and the envelope (N + 1, 2 N + 1) of the coefficients of modes (0..N, -N..N)."""
+def fourier_modes(config: FourierDecoder, size: int, axes: int = 2) -> tuple[int, Float[np.ndarray, "n m"]]:
+    """Highest mode N, and the envelope (N + 1, 2 N + 1) of the coefficients of modes (0..N, -N..N).
+
+    Along one axis the envelope is (N + 1, 1), of modes (0..N, 0).
+    """
     highest = max(1, min(config.max_modes, math.ceil(config.cutoff * config.period * size)))
-    fx, fy = np.meshgrid(np.arange(highest + 1), np.arange(-highest, highest + 1), indexing="ij")
+    across = highest if axes == 2 else 0
+    fx, fy = np.meshgrid(np.arange(highest + 1), np.arange(-across, across + 1), indexing="ij")
     radius = np.hypot(fx, fy)
     envelope = np.where(radius <= highest + 0.5, np.exp(-((radius / highest) ** 2)), 0.0)
     return highest, envelope / np.sqrt((envelope**2).sum())
@@ -94,10 +98,11 @@ class _Fourier(nn.Module):
     config: FourierDecoder
     size: int
     channels: int
+    axes: int = 2
 
     @nn.compact
     def __call__(self, points: Float[Array, "p 2"], content: Float[Array, " d"]) -> Float[Array, "p c"]:
-        highest, envelope = fourier_modes(self.config, self.size)
+        highest, envelope = fourier_modes(self.config, self.size, self.axes)
         z = content
         for i in range(self.config.layers):
             h = nn.Dense(self.config.hidden)(z)
@@ -111,7 +116,7 @@ class _Fourier(nn.Module):
             a = a + nn.Dense(coefficients, use_bias=False, kernel_init=init, name=f"skip_{self.config.layers}")(content)
         a = a.reshape(2, self.channels, *envelope.shape) * jnp.asarray(envelope[None, None], a.dtype)
         turns = points.T / (2 * self.config.period)  # a window is 2 units wide
-        ex, ey = _harmonics(turns[0], highest), _harmonics(turns[1], highest)
+        ex, ey = _harmonics(turns[0], highest), _harmonics(turns[1], envelope.shape[1] // 2)
         cos = jnp.concatenate([ey[0][:0:-1], ey[0]])
         sin = jnp.concatenate([-ey[1][:0:-1], ey[1]])
         # sum over m of (a0 + i a1) exp(i m y), real and imaginary part as one real matrix product
@@ -152,8 +157,8 @@ def _spatial(config: SpatialDecoder, channels: int, content_dim: int) -> Decoder
     )
 
 
-def _fourier(config: FourierDecoder, size: int, channels: int, content_dim: int) -> DecoderFns:
-    module = _Fourier(config, size, channels)
+def _fourier(config: FourierDecoder, size: int, channels: int, content_dim: int, axes: int) -> DecoderFns:
+    module = _Fourier(config, size, channels, axes)
 
     def moved(params, points, frame, content):
         return module.apply(params, points @ frame[:, :2].T + frame[None, :, 2], content)
@@ -166,8 +171,8 @@ def _fourier(config: FourierDecoder, size: int, channels: int, content_dim: int)
     )
 
 
-def build(config: Decoder, size: int, channels: int, content_dim: int) -> DecoderFns:
-    """The decoder of windows of `size` px."""
+def build(config: Decoder, size: int, channels: int, content_dim: int, axes: int = 2) -> DecoderFns:
+    """The decoder of windows of `size` px along each of their axes; signals have one, x."""
     if isinstance(config, SpatialDecoder):
         return _spatial(config, channels, content_dim)
-    return _fourier(config, size, channels, content_dim)
+    return _fourier(config, size, channels, content_dim, axes)

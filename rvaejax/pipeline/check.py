@@ -16,6 +16,7 @@ from jaxtyping import Integer
 
 from rvaejax.analysis.circular import fold_angle
 from rvaejax.analysis.invariance import DRAWN, INTERPOLATED, MOVED, QUARTERS, check_invariance, flattered
+from rvaejax.analysis.selection import rows_of
 from rvaejax.analysis.symmetry import content_energies, site_symmetry
 from rvaejax.atoms.config import WindowConfig
 from rvaejax.atoms.subimages import cut_subimages
@@ -65,13 +66,15 @@ def check(run: Path, source: Path | None, config: CheckConfig) -> dict[str, Any]
         InputError: no model, no sub-images, or such as do not fit.
     """
     model = load_model(run)
+    if not model.config.pose.rotation or model.config.target is not None:
+        raise ConfigError(f"{run}: its rVAE finds no angle (pose, target): there is no invariance to check")
     subimages, own = (run_subimages(run), True) if source is None else (read_subimages(source), False)
     check_fits(model, subimages)
     if len(subimages) < FEWEST:
         raise ImageError(f"{source or run}: {len(subimages)} sub-images are too few to check with: at least {FEWEST}")
     rows, held = judged_rows(model, len(subimages), config, own or _is_training_set(run, subimages))
     about = {"sub-images judged": len(rows), "of": len(subimages), "held out of the training": held}
-    found = check_invariance(model, select(subimages, rows), turns=config.turns, seed=config.seed)
+    found = check_invariance(model, rows_of(subimages, rows), turns=config.turns, seed=config.seed)
     sections = {"about": {**about, "turns of each": config.turns, "seed": config.seed}, **found}
     write_angles(run / ANGLES, model, subimages)
     write_text(run / CHECK, json.dumps({**_plain(sections), "notes": list(NOTES)}, indent=2, allow_nan=False))
@@ -124,17 +127,10 @@ def judged_rows(model: TrainedRVAE, n: int, config: CheckConfig, own: bool) -> t
     return np.sort(chosen), known
 
 
-def select(subimages: SubImages, rows: Integer[np.ndarray, " m"]) -> SubImages:
-    """The sub-images in `rows`."""
-    names = ("images", "frame", "x", "y", "species", "atom", "label")
-    columns = {name: getattr(subimages, name) for name in names}
-    return replace(subimages, **{name: v[rows] for name, v in columns.items() if v is not None})  # type: ignore[arg-type]
-
-
 def write_angles(path: Path, model: TrainedRVAE, subimages: SubImages) -> None:
     """A row for each sub-image: angle raw and modulo the symmetry N that is drawn, and whether the image has it too."""
     latents = encode(model, subimages)
-    symmetry = site_symmetry(content_energies(model, latents.content))
+    symmetry = site_symmetry(content_energies(model, latents.content, latents.class_probability))
     folded = fold_angle(latents.angle.astype(np.float64), symmetry.fold)
     lacking = flattered(subimages.images, latents, symmetry).astype(int)
     columns = (latents.angle, latents.angle_sd, symmetry.fold, folded, symmetry.similarity, lacking)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from rvaejax.analysis.amortisation import AmortisationGap, amortisation_gap
+from rvaejax.analysis.selection import rows_of
 from rvaejax.errors import ConfigError
 from rvaejax.io.files import atomic_path, write_text
 from rvaejax.io.subimages import read_subimages
-from rvaejax.pipeline.check import run_subimages, select
+from rvaejax.pipeline.check import run_subimages
 from rvaejax.pipeline.config import PosteriorConfig
 from rvaejax.plotting.posterior import angle_posteriors
 from rvaejax.plotting.style import save_figure
@@ -49,7 +50,7 @@ def posterior_file(run: Path, source: Path | None, config: PosteriorConfig) -> A
     gap = amortisation_gap(model, found)
     _write(run, found, gap)
     (run / "figures").mkdir(exist_ok=True)
-    save_figure(angle_posteriors(found, select(subimages, chosen).images), run / "figures" / FIGURE)
+    save_figure(angle_posteriors(found, rows_of(subimages, chosen).images), run / "figures" / FIGURE)
     return gap
 
 

@@ -17,6 +17,7 @@ from rvaejax.pipeline.config import TrainOptions
 from rvaejax.pipeline.config_file import read_section
 from rvaejax.pipeline.resume import fingerprint, was_begun
 from rvaejax.rvae.config import RVAEConfig, preset
+from rvaejax.rvae.given import Given, check_given
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
 from rvaejax.rvae.model import split_rows, train
@@ -31,7 +32,7 @@ from rvaejax.types import Latents, SubImages
 def train_file(
     source: Path, out: Path, options: TrainOptions, *, overwrite: bool, resume: bool, started: float
 ) -> TrainedRVAE:
-    """A trained rVAE in a folder; labels and truth in the input file are never looked at.
+    """A trained rVAE in a folder; labels in the input file are looked at only where the configuration asks for them.
 
     `started` is the `time.monotonic()` from which the time budget counts.
     """
@@ -43,9 +44,10 @@ def train_file(
     subimages = read_subimages(source)
     with _naming(source):
         check_training_set(subimages)
-    check_priors(config, tuple(int(v) for v in subimages.images.shape[1:]))  # type: ignore[arg-type]
+        given = check_given(config, subimages)
+    check_priors(given.config, tuple(int(v) for v in subimages.images.shape[1:]))  # type: ignore[arg-type]
     check_seeds(config, options.seeds, len(split_rows(len(subimages), config.training.holdout, options.seed)[1]))
-    sections = _sections(options, config, subimages)
+    sections = _sections(options, config, subimages, given)
     if resume:
         was_begun(out, sections)
     folder = prepare_output(out, overwrite, resume)
@@ -73,10 +75,12 @@ def _config(options: TrainOptions) -> RVAEConfig:
     return chosen if options.config is None else read_section(options.config, "rvae", chosen, "rVAE")
 
 
-def _sections(options: TrainOptions, config: RVAEConfig, subimages: SubImages) -> dict[str, Any]:
+def _sections(options: TrainOptions, config: RVAEConfig, subimages: SubImages, given: Given) -> dict[str, Any]:
     """What a resumed training must have in common with the interrupted one; what was left at its default is None."""
     known = {"images": list(subimages.images.shape), "checksum": fingerprint([subimages.images])}
+    looked_at = [array for array in (given.labels, given.targets) if array is not None]
     further = {
+        "labels or spectra": fingerprint(looked_at) if looked_at else None,
         "patience": options.patience,
         "seeds": options.seeds if options.seeds > 1 else None,
         "config": None if options.config is None else to_dict(config),

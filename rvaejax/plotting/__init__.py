@@ -4,6 +4,7 @@ from rvaejax.plotting.dynamics import angle_histogram, angle_over_time, atom_cou
 from rvaejax.plotting.images import frame_overview, latent_manifold, probability_maps
 from rvaejax.plotting.maps import real_space_maps
 from rvaejax.plotting.order import order_over_time, traversal
+from rvaejax.plotting.scan import scan_figure
 from rvaejax.plotting.structure import grain_map, heat_map, ring_map
 from rvaejax.plotting.style import save_figure
 from rvaejax.plotting.tracks import trajectories, transition_matrix
@@ -24,6 +25,7 @@ __all__ = [
     "real_space_maps",
     "ring_map",
     "save_figure",
+    "scan_figure",
     "trajectories",
     "transition_matrix",
     "traversal",

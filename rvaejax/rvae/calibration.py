@@ -23,12 +23,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped
+from jaxtyping import Array, Integer, Shaped
 
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import grid
-from rvaejax.rvae.inference import encode_raw, padded
+from rvaejax.rvae.inference import drawn_from, encode_raw, padded
 from rvaejax.rvae.inputs import scaled
 
 RANGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # of the residuals' correlation [px]
@@ -58,11 +58,16 @@ def angle_misfit(
     params: object,
     images: Shaped[np.ndarray, "n h w c"],
     scaling: tuple[float, float],
+    labels: Integer[np.ndarray, " n"] | None = None,
 ) -> AngleMisfit:
-    """The angle's stated standard deviation beside the error that the residuals of `images` speak of."""
+    """The angle's stated standard deviation beside the error that the residuals of `images` speak of.
+
+    `labels` as for `encode_raw`.
+    """
     n, shape = len(images), tuple(int(s) for s in images.shape[1:])
-    q = encode_raw(config, params, images, scaling, 256)
-    latents = (q["angle"], q["shift"] / np.float32(shape[0] / 2), q["content"])
+    q = encode_raw(config, params, images, scaling, 256, labels)
+    scale = q.get("scale", np.ones(n, np.float32))
+    latents = (q["angle"], q["shift"] / np.float32(shape[0] / 2), drawn_from(q), scale)
     apply, parts = _moments(config, shape), []  # type: ignore[arg-type]
     for start in range(0, n, _BATCH):
         rows = slice(start, min(start + _BATCH, n))
@@ -78,16 +83,15 @@ def angle_misfit(
 
 @functools.lru_cache(maxsize=8)
 def _moments(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tuple[Array, Array]]:
-    """`(params, angle, shift [half windows], content, scaled images) -> ` squared gap (b,) and misfit (b, ranges)."""
+    """`(params, angle, shift [half windows], content, scale, images) -> ` squared gap (b,) and misfit (b, ranges)."""
     model, size, channels = elbo.build(config, shape), shape[0], shape[2]
     away = np.abs(np.arange(size)[:, None] - np.arange(size)[None])
     kernels = np.exp(-0.5 * (away[None] / np.asarray(RANGES)[:, None, None]) ** 2).astype(np.float32)
 
-    def one(params, angle, shift, content, image):
+    def one(params, angle, shift, content, scale, image):
+        points, shift = grid(size) / scale, shift / scale  # content that is enlarged, seen from as much farther off
         x = image.reshape(size * size, channels)
-        mean, slope = jax.jvp(
-            lambda a: model.expect(params, x, grid(size), a, shift, content), (angle,), (jnp.ones(()),)
-        )
+        mean, slope = jax.jvp(lambda a: model.expect(params, x, points, a, shift, content), (angle,), (jnp.ones(()),))
         residual = x - mean
         u = (slope * residual).sum(1) / jnp.maximum((slope**2).sum(), 1e-12)
         square = u.reshape(size, size)
@@ -95,4 +99,4 @@ def _moments(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., t
         gap = jnp.clip(u.sum(), -WIDEST, WIDEST) ** 2
         return gap, jnp.minimum((smooth * square[None]).sum((1, 2)), WIDEST**2)
 
-    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0)))
+    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0)))

@@ -52,12 +52,14 @@ from rvaejax.rvae.priors.config import (
     VonMisesMixtureAngle,
 )
 from rvaejax.rvae.priors.protocol import check_own
+from rvaejax.rvae.variants import Classes, Pose, Spectra
 from rvaejax.training.config import TrainingConfig
 
 __all__ = [
     "AnglePrior",
     "Bernoulli",
     "Capacity",
+    "Classes",
     "ConstantWeights",
     "ContentPrior",
     "ContinuousBernoulli",
@@ -79,9 +81,11 @@ __all__ = [
     "NormalMixture",
     "PRESETS",
     "PolarEncoder",
+    "Pose",
     "RVAEConfig",
     "ShiftPrior",
     "SpatialDecoder",
+    "Spectra",
     "StandardNormal",
     "StudentT",
     "UniformAngle",
@@ -101,6 +105,9 @@ class RVAEConfig:
     Attributes:
         encoder, decoder, likelihood: one member of each family.
         angle_prior, shift_prior, content_prior: one of the priors of each, or one of your own (`priors/protocol.py`).
+        pose: the movements that the content is free of: rotation, shift, scale.
+        classes: a discrete latent beside the content; None for none.
+        target: what is drawn, if it is not the window itself.
         content_dim: number of content latents.
         shift_scale: unit of the shift's latent, and standard deviation of a Gaussian prior of it [half windows].
         prior_draws: draws, in pairs of opposite noise, from which a divergence is estimated that has no closed form.
@@ -123,6 +130,9 @@ class RVAEConfig:
     angle_prior: AnglePrior = UniformAngle()
     shift_prior: ShiftPrior = GaussianShift()
     content_prior: ContentPrior = StandardNormal()
+    pose: Pose = Pose()
+    classes: Classes | None = None
+    target: Spectra | None = None
     content_dim: int = 2
     shift_scale: float = 0.1
     content_weight: float = 1.0
@@ -152,11 +162,26 @@ class RVAEConfig:
         check(self.inference in ("elbo", "svi"), "inference", self.inference, "elbo or svi")
         n = self.prior_draws
         check(n >= 4 and n % 2 == 0, "prior_draws", n, "even, at least 4")
+        if not self.pose.rotation and self.target is None and isinstance(self.encoder, PolarEncoder):
+            raise ConfigError(
+                "pose: rotation is off, but PolarEncoder cannot see how its window is turned; "
+                "use encoder: MLPEncoder or ConvEncoder"
+            )
+        if self.target is not None and self.pose.scale:
+            raise ConfigError("pose: scale is on, but a spectrum is drawn, not the window; turn it off")
         check_own(self.angle_prior, "angle_prior", ANGLE_PRIORS, needs_sample=False)
         check_own(self.shift_prior, "shift_prior", SHIFT_PRIORS, needs_sample=True)
         check_own(self.content_prior, "content_prior", CONTENT_PRIORS, needs_sample=True)
 
 
+_SPECTRA = RVAEConfig(
+    encoder=MLPEncoder(hidden=128, layers=2),
+    decoder=FourierDecoder(max_modes=64),
+    pose=Pose(rotation=False),
+    pixel_share=1.0,
+    temperature=1.0,
+    anneal_steps=0,
+)
 _PAPER = RVAEConfig(
     encoder=MLPEncoder(hidden=128, layers=2),
     decoder=SpatialDecoder(hidden=128, layers=2),
@@ -173,7 +198,18 @@ PRESETS = {
     "paper-atomai": replace(
         _PAPER, decoder=SpatialDecoder(hidden=128, layers=3), angle_prior=GaussianAngle(sd=0.1, mean_term=False)
     ),
+    "spectra": _SPECTRA,
 }
+
+
+def check_plain(config: RVAEConfig, what: str) -> None:
+    """Refuses an rVAE with latents other than angle, shift and content, for `what` knows these alone.
+
+    Raises:
+        ConfigError: it has classes or scale, lacks rotation or shift, or draws spectra.
+    """
+    if config.classes is not None or config.target is not None or config.pose != Pose():
+        raise ConfigError(f"{what} knows angle, shift and content alone: not with classes, a target, or another pose")
 
 
 def preset(name: str) -> RVAEConfig:

@@ -1,6 +1,8 @@
 """The evidence lower bound of the rVAE, term by term and per example.
 
 ELBO = E_q[log p(x | angle, shift, content)] - KL(angle) - KL(shift) - KL(content)
+
+Scale and class, where there are such, each add a divergence; the class is joined to the content, one-hot.
 """
 
 from __future__ import annotations
@@ -14,21 +16,36 @@ from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
-from rvaejax.rvae import likelihoods, posteriors, schedules
+from rvaejax.rvae import classes, likelihoods, posteriors, schedules
 from rvaejax.rvae.config import RVAEConfig
-from rvaejax.rvae.coordinates import content_frame, grid, to_content
+from rvaejax.rvae.coordinates import content_frame, to_content, window_grid
+from rvaejax.rvae.moved import blind
 from rvaejax.rvae.pieces import piece_size, sum_of
+from rvaejax.rvae.terms import ElboTerms, draw_pixels, elbo, objective, off_centre
 
-FEWEST_PIXELS = 128
+
+class _Sample(NamedTuple):
+    """What the decoder draws an example at: m frames, with weights, and one content, with its class."""
+
+    frames: Float[Array, "... m 2 3"]
+    content: Float[Array, "... d"]
+    weight: Float[Array, "... m"]
 
 
-class ElboTerms(NamedTuple):
-    """The terms of one example's ELBO [nat]; each divergence is positive."""
+class _Parts(NamedTuple):
+    """Of a batch: the mean log-likelihood; all terms of each example, whose log-likelihoods have no gradient.
 
-    log_likelihood: Float[Array, "..."]
-    kl_angle: Float[Array, "..."]
-    kl_shift: Float[Array, "..."]
-    kl_content: Float[Array, "..."]
+    Attributes:
+        log_likelihood: the mean over the batch.
+        terms: of each example.
+        variances: of divergences that are estimated, by latent.
+        log_class: log q(class | x) where classes are summed over, else None.
+    """
+
+    log_likelihood: Float[Array, ""]
+    terms: ElboTerms
+    variances: dict[str, Float[Array, " b"]]
+    log_class: Float[Array, "b k"] | None
 
 
 class RVAE(NamedTuple):
@@ -36,17 +53,21 @@ class RVAE(NamedTuple):
 
     Attributes:
         init: `(*, key, images=None) -> params`; some images, where given, set the scale of the encoder's features.
-        encode: `(params, images (b, h, w, c)) -> Encoded`.
-        decode: `(params, points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of one
-            example; shift [half windows].
+        encode: `(params, images (b, h, w, c), labels=None) -> Encoded`; where there are classes, the other latents are
+            those given the row's label, or its likeliest class where it has none.
+        decode: `(params, points (p, 2), angle, shift (2,), content (d,), scale=1) -> (p, c)`, expected intensities of
+            one example; shift [half windows]; content followed by the class, one-hot, where there are classes.
         expect: `(params, x (p, c), points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of
             all pixels of one window in the light in which its image x was taken.
         families: the functions of each latent's posterior and prior.
         log_likelihood: `(params, x (p, c), points (p, 2), angle, shift, content) -> ` log-likelihood of one example on
             all its pixels.
         prior_params: `params -> {"angle", "shift", "content"}`, the priors' parameters as their functions take them.
-        terms: `(params, images, *, key, pixels) -> ElboTerms` of each example; to look at, not to differentiate.
-        loss: `(params, images, step, *, key) -> (loss, metrics)`, the means over the batch.
+        terms: `(params, images, *, key, pixels, labels=None, targets=None) -> ElboTerms` of each example; to look
+            at, not to differentiate.
+        loss: `(params, images, step, *, key, labels=None, targets=None) -> (loss, metrics)`, the means over the batch;
+            labels (b,), -1 for none, where the classes ask for them; targets (b, 1, length, c), what is drawn if it is
+            not the images.
     """
 
     init: Callable[..., PyTree]
@@ -60,68 +81,8 @@ class RVAE(NamedTuple):
     loss: Callable[..., tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
 
 
-def elbo(terms: ElboTerms) -> Float[Array, "..."]:
-    """The evidence lower bound."""
-    return terms.log_likelihood - terms.kl_angle - terms.kl_shift - terms.kl_content
-
-
-def objective(means: ElboTerms, config: RVAEConfig, step: Integer[Array, ""] | int) -> Float[Array, ""]:
-    """The batch's ELBO with the weights that the configuration gives its terms at a step; `means` over the batch."""
-    factor = schedules.weight_factor(config.divergences, step)
-    weighted = ElboTerms(
-        means.log_likelihood / schedules.temperature(config, step),
-        factor * config.angle_weight * means.kl_angle,
-        factor * config.shift_weight * means.kl_shift,
-        factor * schedules.content_cost(config, step)(means.kl_content),
-    )
-    return elbo(weighted)
-
-
-def off_centre(content: Float[Array, "b d"]) -> Float[Array, ""]:
-    """Unbiased estimate of |E m|^2 from the means m of a batch's contents: (|sum m|^2 - sum |m|^2) / (b (b - 1)).
-
-    The ELBO hardly minds where the contents lie as long as they lie together: all of them run far from 0 while the
-    decoder learns what the images have in common, and there its layers are saturated, and deaf to differences.
-    """
-    b = len(content)
-    return ((content.sum(0) ** 2).sum() - (content**2).sum()) / max(1, b * (b - 1))
-
-
-def draw_pixels(config: RVAEConfig, size: int, *, key: Key[Array, ""]) -> Int[Array, " p"] | None:
-    """The pixels that a step's likelihood is estimated from; None for all of them.
-
-    The decoder is a function of coordinates: some pixels give an unbiased estimate of the sum over all.
-    """
-    count = max(FEWEST_PIXELS, round(config.pixel_share * size * size))
-    return None if count >= size * size else jax.random.randint(key, (count,), 0, size * size)
-
-
-class _Sample(NamedTuple):
-    """What the decoder draws an example at: m frames, with weights, and one content."""
-
-    frames: Float[Array, "... m 2 3"]
-    content: Float[Array, "... d"]
-    weight: Float[Array, "... m"]
-
-
-class _Found(NamedTuple):
-    """What a batch comes to.
-
-    Attributes:
-        log_likelihood: mean over the batch, which is what its gradient is taken of.
-        terms: of each example; their log-likelihoods have no gradient.
-        variances: of the divergences that are estimated.
-        posterior: of each example.
-    """
-
-    log_likelihood: Float[Array, ""]
-    terms: ElboTerms
-    variances: dict[str, Float[Array, " b"]]
-    posterior: Encoded
-
-
 def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None = None) -> RVAE:
-    """The rVAE of windows of shape (h, w, c), h = w; every choice of family is made here.
+    """The rVAE of windows of shape (h, w, c), h = w or h = 1; every choice of family is made here.
 
     Args:
         config: the families and their options.
@@ -129,9 +90,11 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         most_rows: pixels, over examples and draws, that the gradient takes through the decoder at a time; None for
             the whole batch. It changes the order of a sum, nothing else (`rvae/pieces.py`).
     """
-    size, _, channels = shape
-    encoder = encoders.build(config.encoder, shape, config.content_dim)
-    decoder = decoders.build(config.decoder, size, channels, config.content_dim)
+    height, width, channels = posteriors.drawn_shape(config, shape)
+    all_pixels, of_class = height * width, config.classes
+    dims, kinds = posteriors.dims(config, shape), 0 if config.classes is None else config.classes.count
+    encoder = encoders.build(config.encoder, shape, dims)
+    decoder = decoders.build(config.decoder, width, channels, config.content_dim + kinds, 1 if height == 1 else 2)
     likelihood = likelihoods.build(config.likelihood)
     families = posteriors.build(config, shape)
     sampled = posteriors.sampled(families)
@@ -141,19 +104,31 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         given = {} if images is None else {"images": images}
         encoding = encoder.init(key=a, **given)
         params = {"encoder": encoding, "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
+        learned = {} if of_class is None else classes.init(of_class, key=jax.random.fold_in(key, 3))
+        params |= {"classes": learned} if learned else {}
         return {**params, **posteriors.init_priors(families, key=jax.random.fold_in(key, 2))}
 
-    def encode(params, images):
-        return encoder.apply(params["encoder"], images)
+    def given_class(params, images, y: Float[Array, "b k"]) -> Encoded:
+        return encoder.apply(params["encoder"], images, *([y] if kinds else []))
+
+    def encode(params, images, labels=None):
+        if of_class is None:
+            return given_class(params, images, jnp.zeros((len(images), 0)))
+        likeliest = jnp.full(len(images), classes.UNLABELLED) if labels is None else labels
+        if of_class.labels != "all":
+            found = given_class(params, images, jnp.zeros((len(images), kinds))).classes
+            likeliest = jnp.where(likeliest >= 0, likeliest, jnp.argmax(found, -1))  # type: ignore[arg-type]
+        return given_class(params, images, classes.one_hot(likeliest, kinds))
 
     def prior_params(params: PyTree) -> dict[str, PyTree]:
         return posteriors.prior_params(families, params, lambda images: encode(params, images))
 
-    def draw(params, points, angle, shift, content):
-        return decoder.apply(params["decoder"], to_content(points, angle, shift), content)
+    def draw(params, points, angle, shift, content, scale=1.0):
+        seen = points if config.target is not None else to_content(points, angle, shift, scale)
+        return decoder.apply(params["decoder"], seen, content)
 
-    def decode(params, points, angle, shift, content):
-        return likelihood.mean(draw(params, points, angle, shift, content))
+    def decode(params, points, angle, shift, content, scale=1.0):
+        return likelihood.mean(draw(params, points, angle, shift, content, scale))
 
     def expect(params, x, points, angle, shift, content):
         drawn = draw(params, points, angle, shift, content)
@@ -161,23 +136,27 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
 
     def fit(params, x, drawn, points):
         """Log-likelihood of a whole window by the pixels at some points, in the likeliest light."""
-        each = size * size / len(points)
+        each = all_pixels / len(points)
         light = likelihood.match(params["likelihood"], x, drawn, points, each)
         return each * likelihood.log_prob(params["likelihood"], x, light.drawn).sum() - light.penalty
 
-    def log_likelihood(params, x, points, angle, shift, content):
-        return fit(params, x, draw(params, points, angle, shift, content), points)
+    def log_likelihood(params, x, points, angle, shift, content, scale=1.0):
+        return fit(params, x, draw(params, points, angle, shift, content, scale), points)
 
-    def sample(prior, q: Encoded, key) -> tuple[_Sample, ElboTerms, dict[str, Float[Array, ""]]]:
+    def sample(prior, q: Encoded, y: Float[Array, " k"], share, key):
         """One example's draws, its divergences, and the variances of those that are estimated."""
         a, b, c, *more = jax.random.split(key, 3 + 2 * bool(sampled))
         draws = families.angle.draw(q.angle, key=a)
         shift = families.shift.draw(q.shift, prior["shift"], key=b)
-        content = families.content.draw(q.content, prior["content"], key=c)
-        frames = jax.vmap(content_frame, in_axes=(0, None))(draws.angle, shift)
+        content = jnp.concatenate([share * families.content.draw(q.content, prior["content"], key=c), y])
+        scale, kl_scale = posteriors.draw_scale(families, q, key=jax.random.fold_in(key, 3))
+        frames = jax.vmap(content_frame, in_axes=(0, None, None))(draws.angle, shift, scale)
+        if config.target is not None:
+            frames = jnp.broadcast_to(jnp.eye(2, 3), frames.shape)
         kl_shift = families.shift.kl(q.shift, prior["shift"], key=more[0] if sampled else None)
         kl_content = families.content.kl(q.content, prior["content"], key=more[1] if sampled else None)
-        found = ElboTerms(jnp.zeros(()), families.angle.kl(q.angle, prior["angle"]), kl_shift.kl, kl_content.kl)
+        kl_angle = families.angle.kl(q.angle, prior["angle"])
+        found = ElboTerms(jnp.zeros(()), kl_angle, kl_shift.kl, kl_content.kl, kl_scale)
         variances = {"shift": kl_shift.variance, "content": kl_content.variance}
         return _Sample(frames, content, draws.weight), found, variances
 
@@ -189,29 +168,59 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         fits = jax.vmap(of_draws, in_axes=(None, 0, 0, None))(params, x, drawn, points)
         return (drawn_at.weight * fits).sum(1)
 
-    def inferred(params: PyTree, images: Float[Array, "b h w c"], key, pixels: Int[Array, " p"] | None) -> _Found:
-        q, points = encode(params, images), grid(size)
-        x = images.reshape(len(images), size * size, channels)
+    def samples(params, images, labels, share, keys):
+        """Draws, divergences and variances of each example; with a class summed over, draws of (k b) weighted by it."""
+        prior, n = prior_params(params), len(images)
+
+        def of(y: Float[Array, "b k"]):
+            q = given_class(params, images, y)
+            return jax.vmap(sample, in_axes=(None, 0, 0, None, 0))(prior, q, y, share, keys), q.classes
+
+        if of_class is None or of_class.labels == "all":
+            return *of(jnp.zeros((n, 0)) if of_class is None else classes.one_hot(labels, kinds))[0], None
+        every = jnp.broadcast_to(jnp.eye(kinds)[:, None], (kinds, n, kinds))
+        # the encoder's trunk, which no class enters, runs once
+        (drawn_at, found, variances), log_q = jax.vmap(of)(every)
+        weight = classes.weights(log_q[0], labels, classes.log_prior(of_class, params.get("classes", {})))
+        found, variances = classes.expected(weight.probability, (found, variances))
+        drawn_at = drawn_at._replace(weight=drawn_at.weight * weight.probability.T[..., None])
+        drawn_at = jax.tree.map(lambda v: v.reshape(kinds * n, *v.shape[2:]), drawn_at)
+        return drawn_at, found._replace(kl_class=weight.kl), variances, log_q[0]
+
+    def parts(params: PyTree, images, *, key, pixels, labels=None, targets=None, share=1.0) -> _Parts:
+        n, points = len(images), window_grid(height, width)
+        x = (images if targets is None else targets).reshape(n, all_pixels, channels)
         if pixels is not None:
             x, points = x[:, pixels], points[pixels]
-        keys = jax.random.split(key, len(images))
-        drawn_at, found, variances = jax.vmap(sample, in_axes=(None, 0, 0))(prior_params(params), q, keys)
-        count = piece_size(len(images), len(points) * drawn_at.weight.shape[1], most_rows)
+        drawn_at, found, variances, log_class = samples(params, images, labels, share, jax.random.split(key, n))
+        x = jnp.tile(x, (len(drawn_at.weight) // n, 1, 1))
+        count = piece_size(len(x), len(points) * drawn_at.weight.shape[1], most_rows)
         total, each = sum_of(expected, count, params, (drawn_at, x), points)
-        return _Found(total / len(images), found._replace(log_likelihood=each), variances, q)
+        return _Parts(total / n, found._replace(log_likelihood=each.reshape(-1, n).sum(0)), variances, log_class)
 
-    def terms(params: PyTree, images: Float[Array, "b h w c"], *, key, pixels: Int[Array, " p"] | None) -> ElboTerms:
-        return inferred(params, images, key, pixels).terms
+    def terms(params: PyTree, images, *, key, pixels: Int[Array, " p"] | None, labels=None, targets=None) -> ElboTerms:
+        return parts(params, images, key=key, pixels=pixels, labels=labels, targets=targets).terms
 
-    def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
+    def loss(params: PyTree, images, step: Integer[Array, ""] | int, *, key, labels=None, targets=None):
         for_pixels, for_terms = jax.random.split(key)
-        found = inferred(params, images, for_terms, draw_pixels(config, size, key=for_pixels))
-        means = ElboTerms(found.log_likelihood, *(value.mean() for value in found.terms[1:]))
+        pixels = draw_pixels(config, all_pixels, key=for_pixels)
+        if config.target is not None:
+            images = blind(config, images, key=jax.random.fold_in(key, 2))
+        share = schedules.content_share(config, step)
+        further = {"labels": labels, "targets": targets, "share": share}
+        found = parts(params, images, key=for_terms, pixels=pixels, **further)
+        means = jax.tree.map(jnp.mean, found.terms)._replace(log_likelihood=found.log_likelihood)
         # root mean square over examples of the standard error of one's estimate [nat]
         errors = {f"kl_{name}_error": jnp.sqrt(found.variances[name].mean()) for name in sampled}
-        centring = config.centring / schedules.temperature(config, step) * off_centre(found.posterior.content.mean)
-        metrics = {"elbo": elbo(found.terms).mean(), **means._asdict(), **errors}
-        return centring - objective(means, config, step), metrics
+        metrics = {"elbo": elbo(found.terms).mean(), **means.present(), **errors}
+        cost = -objective(means, config, step)
+        if config.centring:
+            off = off_centre(encode(params, images, labels).content.mean)
+            cost += config.centring / schedules.temperature(config, step) * off
+        if of_class is None or found.log_class is None:
+            return cost, metrics
+        beside = classes.beside(of_class, params.get("classes", {}), found.log_class, labels, share)
+        return cost + beside.cost, {**metrics, **beside.metrics}
 
     return RVAE(
         init=init,

@@ -24,9 +24,9 @@ def check_images(subimages: SubImages) -> None:
     if images.ndim != 4:
         raise ImageError(f"sub-images of shape {images.shape}: expected (n, h, w) or (n, h, w, c)")
     n, h, w, c = images.shape
-    if h != w:
+    if h != w and h != 1:
         raise ImageError(f"windows of {h} x {w} px: the rVAE turns windows, so they must be square; cut them again")
-    if h < 4 or c < 1:
+    if w < 4 or c < 1:
         raise ImageError(f"windows of {h} x {w} px with {c} channels are too small: cut at least 4 x 4 px, 1 channel")
     if images.dtype.kind not in "fiub":
         raise ImageError(f"sub-images of type {images.dtype}: expected real numbers")

@@ -171,8 +171,23 @@ def _main_mode(q: Circular, k: int) -> AngleSummary:
     return AngleSummary(wrap(2 * half_bin * best + mean), jnp.sqrt(variance))
 
 
-def build(encoder: Encoder, prior: AnglePrior, draws: int) -> AngleFamily:
-    """The functions for the posterior that `encoder` gives, against `prior`."""
+def _never_turned(prior: PriorFns) -> AngleFamily:
+    """The angle is 0, whatever the posterior, and costs nothing."""
+    zero, none = jnp.zeros(()), AngleSummary(jnp.zeros(()), jnp.zeros(()))
+    return AngleFamily(
+        draw=lambda q, *, key: AngleDraws(jnp.zeros(1), jnp.ones(1)),
+        kl=lambda q, params=None: zero,
+        summary=lambda q: none,
+        sample=lambda q, *, key: zero,
+        log_prob=lambda q, angle: zero,
+        prior=prior,
+    )
+
+
+def build(encoder: Encoder, prior: AnglePrior, draws: int, rotation: bool = True) -> AngleFamily:
+    """The functions for the posterior that `encoder` gives, against `prior`; without `rotation` the angle is 0."""
+    if not rotation:
+        return _never_turned(build_angle(UniformAngle()))
     functions = build_angle(prior)
     if isinstance(encoder, PolarEncoder):
         return _circular_family(prior, functions, encoder.orientations, draws)

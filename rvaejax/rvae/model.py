@@ -16,10 +16,13 @@ import numpy as np
 from jaxtyping import Integer, PyTree, Shaped
 
 from rvaejax.progress import progress
-from rvaejax.rvae import elbo
+from rvaejax.rvae import elbo, posteriors
+from rvaejax.rvae.batches import drawer, keep_labelled, loop_data, rows_of
 from rvaejax.rvae.calibration import angle_misfit
 from rvaejax.rvae.config import ConvEncoder, RVAEConfig, SpatialDecoder
 from rvaejax.rvae.config import preset as preset_config
+from rvaejax.rvae.given import check_given
+from rvaejax.rvae.heldout import held_out_terms
 from rvaejax.rvae.inference import content_facts, decode, encode
 from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled
 from rvaejax.rvae.priors.probe import check_priors
@@ -29,7 +32,7 @@ from rvaejax.rvae.seeds import Evaluate, best_member, check_seeds, evaluation, s
 from rvaejax.rvae.storage import load_model, save_model
 from rvaejax.training.config import TrainingConfig
 from rvaejax.training.loop import Report, fit
-from rvaejax.training.state import BatchFn, LossFn, random_rows
+from rvaejax.training.state import BatchFn, LossFn
 from rvaejax.types import SubImages
 
 __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split_rows", "train"]
@@ -67,7 +70,9 @@ def train(
     report: Callable[[Report], None] | None = None,
     should_stop: Callable[[], int] = lambda: 0,
 ) -> TrainedRVAE:
-    """Trains an rVAE; looks at the images only, never at labels, frames or positions.
+    """Trains an rVAE; looks at the images only, never at frames or positions, nor, unless it is told to, at labels.
+
+    `config.classes` says whether labels are looked at, `config.target` whether spectra are; see `rvae/variants.py`.
 
     Where `config.training.patience` is set, the training ends when as many evaluations have passed without a better
     held-out ELBO, and the weights of the best one are kept (of several seeds: of the moment when the best was best).
@@ -90,8 +95,9 @@ def train(
         should_stop: looked at between the pieces; the number of a signal, or 0.
 
     Raises:
-        ConfigError: there is no such preset, or nothing is held out to tell the best seed or step by.
-        ImageError: the sub-images cannot be trained on.
+        ConfigError: there is no such preset, the pose makes no sense for signals, or nothing is held out to tell the
+            best seed or step by.
+        ImageError: the sub-images cannot be trained on, or labels or spectra are missing or not as asked for.
         Interrupted: `should_stop` said so.
     """
     began = time.monotonic() if started is None else started
@@ -101,9 +107,11 @@ def train(
     if steps is not None:
         config = replace(config, training=replace(config.training, steps=steps))
     check_training_set(subimages)
+    given = check_given(config, subimages)
+    config = given.config
     check_priors(config, tuple(int(v) for v in subimages.images.shape[1:]))  # type: ignore[arg-type]
     images, scaling = compact(subimages.images), intensity_range(subimages.images)
-    rows, held = split_rows(len(images), config.training.holdout, seed)
+    rows, held = keep_labelled(given, *split_rows(len(images), config.training.holdout, seed))
     check_seeds(config, seeds, len(held))
     if len(rows) < config.training.batch_size:
         log.info(
@@ -112,12 +120,13 @@ def train(
             len(held),
             config.training.batch_size,
         )
-    start = _start(config, images[rows[:_SAMPLE]], images[held[:_SAMPLE]], scaling, seed, seeds)
+    sample = rows_of(images, given, held[:_SAMPLE])
+    start = _start(config, images[rows[:_SAMPLE]], sample, scaling, seed, seeds)
     with progress(total=config.training.steps, desc="training", unit="steps") as bar:
         result = fit(
             start.loss,
             start.params,
-            {"images": images[rows], "scaling": np.asarray(scaling, np.float32)},
+            loop_data(rows_of(images, given, rows), scaling),
             _for_this_machine(config),
             key=start.key,
             batch_fn=start.batch,
@@ -132,10 +141,15 @@ def train(
     params = result.state.kept if result.best is None else result.best.params
     scores: tuple[SeedScore, ...] = ()
     if start.evaluate is not None and seeds > 1:
-        params, scores = best_member(config, params, start.evaluate, images[held[:_SAMPLE]], scaling, seed, seeds)
-    judged = held if len(held) else rows
-    misfit = angle_misfit(config, params, images[judged[:_JUDGED]], scaling)
-    order, sign, content_kl = content_facts(config, params, images[rows[:_SAMPLE]], scaling)
+        params, scores = best_member(
+            config, params, start.evaluate, sample["images"], scaling, seed, seeds, sample.get("labels")
+        )
+    judged = rows_of(images, given, (held if len(held) else rows)[:_JUDGED])
+    factor, turned = 1.0, posteriors.dims(config, images.shape[1:]).angle
+    if turned:
+        factor = angle_misfit(config, params, judged["images"], scaling, judged.get("labels")).factor
+    typical = rows_of(images, given, rows[:_SAMPLE])
+    order, sign, content_kl = content_facts(config, params, typical["images"], scaling, typical.get("labels"))
     return TrainedRVAE(
         config=config,
         params=params,
@@ -150,9 +164,10 @@ def train(
         steps=int(result.state.step),
         cut=result.cut,
         seed=seed,
-        angle_sd_factor=misfit.factor,
+        angle_sd_factor=factor,
         best_step=None if result.best is None else result.best.step,
         seeds=scores,
+        target_scaling=given.target_scaling,
     )
 
 
@@ -169,12 +184,12 @@ class _Start(NamedTuple):
 def _start(
     config: RVAEConfig,
     seen: Shaped[np.ndarray, "m h w c"],
-    held_out: Shaped[np.ndarray, "n h w c"],
+    held_out: dict[str, Shaped[np.ndarray, "n ..."]],
     scaling: tuple[float, float],
     seed: int,
     seeds: int,
 ) -> _Start:
-    model, loss_fn, batch_fn = _functions(config, held_out.shape[1:])
+    model, loss_fn, batch_fn = _functions(config, held_out["images"].shape[1:])
     init, params, keys = jax.jit(lambda key, images: model.init(key=key, images=images)), [], []
     sample = scaled(seen[:_FOR_SCALES], scaling)
     evaluate = None
@@ -182,8 +197,8 @@ def _start(
         for_init, for_training, for_test = jax.random.split(jax.random.key(number), 3)
         params.append(init(for_init, sample))
         keys.append(for_training)
-        if number == seed and len(held_out):
-            evaluate = _evaluation(model, held_out, scaling, for_test)
+        if number == seed and len(held_out["images"]):
+            evaluate = held_out_terms(config, model, held_out, scaling, for_test)
     if seeds == 1:
         return _Start(params[0], keys[0], loss_fn, batch_fn, evaluate)
     loss_fn, batch_fn = side_by_side(loss_fn, batch_fn, config, seeds)
@@ -208,7 +223,7 @@ def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RV
     # Measured for the spatial decoder only; the Fourier decoder takes the whole batch at once.
     in_pieces = isinstance(config.decoder, SpatialDecoder) and jax.default_backend() == "cpu"
     most_rows = _CACHED_ROWS if in_pieces else None
-    model, draw_rows = elbo.build(config, shape, most_rows), random_rows(config.training.batch_size)
+    model, draw = elbo.build(config, shape, most_rows), drawer(config)
     loss = model.loss
     if config.inference == "svi":
         from rvaejax.rvae.numpyro_models import build_loss  # NumPyro: not for every training
@@ -216,29 +231,10 @@ def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RV
         loss = build_loss(config, shape)
 
     def batch_fn(data, *, key, step):
-        return {**data, "images": draw_rows(data["images"], key=key, step=step), "step": step}
+        return {**data, **draw(data, key=key, step=step), "step": step}
 
     def loss_fn(params, batch, key):
-        return loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key)
+        further = {name: batch[name] for name in ("labels", "targets") if name in batch}
+        return loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key, **further)
 
     return model, loss_fn, batch_fn
-
-
-def _evaluation(
-    model: elbo.RVAE, images: Shaped[np.ndarray, "n h w c"], scaling: tuple[float, float], key: jax.Array
-) -> Callable[[PyTree], dict[str, float]]:
-    """The terms of the ELBO on held-out images, on all pixels, with the same randomness every time."""
-    device_images = jnp.asarray(images)
-
-    def _one(params, image, key):
-        return jax.tree.map(lambda v: v[0], model.terms(params, scaled(image[None], scaling), key=key, pixels=None))
-
-    @jax.jit
-    def terms(params, batch):
-        # In small batches: with all pixels, the activations of all images at once would take gigabytes.
-        # Folded, not split: the same key serves every evaluation, so that they can be compared.
-        keyed = (batch, jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(batch))))
-        t = jax.lax.map(lambda b: _one(params, *b), keyed, batch_size=32)
-        return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t._asdict().items()}}
-
-    return lambda params: {name: float(value) for name, value in terms(params, device_images).items()}

@@ -26,7 +26,7 @@ from numpyro.infer import ELBO
 from rvaejax.errors import ConfigError
 from rvaejax.nets.encoders import Circular, Normal
 from rvaejax.rvae import elbo, schedules
-from rvaejax.rvae.config import Capacity, GaussianAngle, PolarEncoder, RVAEConfig
+from rvaejax.rvae.config import Capacity, GaussianAngle, PolarEncoder, RVAEConfig, check_plain
 from rvaejax.rvae.coordinates import grid
 from rvaejax.rvae.divergences import LOG_2PI
 from rvaejax.rvae.enumerated import EnumeratedELBO
@@ -94,8 +94,9 @@ def check_expressible(config: RVAEConfig) -> None:
     """Refuses objectives that are no bound of a NumPyro model.
 
     Raises:
-        ConfigError: a capacity, or a divergence without its mean term.
+        ConfigError: a capacity, a divergence without its mean term, or latents other than angle, shift and content.
     """
+    check_plain(config, "inference='svi'")
     if isinstance(config.divergences, Capacity):
         raise ConfigError("inference='svi' with divergences=Capacity(...): no model has that objective; use 'elbo'")
     if isinstance(config.angle_prior, GaussianAngle) and not config.angle_prior.mean_term:
@@ -201,7 +202,7 @@ def build_loss(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[...,
 
     def loss(params: PyTree, images: Float[Array, "b h w c"], step: Integer[Array, ""] | int, *, key: Key[Array, ""]):
         for_pixels, for_terms = jax.random.split(key)
-        pixels = elbo.draw_pixels(config, shape[0], key=for_pixels)
+        pixels = elbo.draw_pixels(config, shape[0] * shape[1], key=for_pixels)
         bound = EnumeratedELBO.bounds(for_terms, {"rvae": params}, parts.model, parts.guide, images, pixels, step)
         off = elbo.off_centre(rvae.encode(params, images).content.mean)  # no part of the bound, as in `elbo.py`
         centring = config.centring / schedules.temperature(config, step) * off

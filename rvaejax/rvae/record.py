@@ -46,6 +46,7 @@ class TrainedRVAE:
         seed: of the weights, the split and the training; the first, where there were several.
         best_step: step whose weights these are, where the best on held-out images were kept; None for the last step's.
         seeds: what each of several seeds came to; empty where there was one.
+        target_scaling: (lo, hi) of the spectra that are drawn, mapped to 0 and 1; None where windows are drawn.
         angle_sd_factor: by which the posterior's standard deviation of the angle is multiplied before it is reported.
     """
 
@@ -65,6 +66,7 @@ class TrainedRVAE:
     angle_sd_factor: float = 1.0
     best_step: int | None = None
     seeds: tuple[SeedScore, ...] = ()
+    target_scaling: tuple[float, float] | None = None
 
     @property
     def ending(self) -> str:

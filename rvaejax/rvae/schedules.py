@@ -29,6 +29,14 @@ def weight_factor(schedule: Divergences, step: Step) -> Float[Array, ""] | float
     return rise(schedule.initial, 1.0, schedule.steps, step) if isinstance(schedule, WarmUp) else 1.0
 
 
+def content_share(config: RVAEConfig, step: Step) -> Float[Array, ""] | float:
+    """Factor of the content on its way into the decoder: 0 in the head start of the classes, then up to 1."""
+    classes = config.classes
+    if classes is None or classes.labels == "all" or not classes.head_start:
+        return 1.0
+    return jnp.clip(step / classes.head_start - 1.0, 0.0, 1.0)
+
+
 def content_cost(config: RVAEConfig, step: Step) -> ContentCost:
     """What the content's divergence, averaged over the batch, costs."""
     schedule = config.divergences

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree, Shaped
+from jaxtyping import Integer, PyTree, Shaped
 
 from rvaejax.errors import ConfigError
+from rvaejax.rvae.batches import each_row
 from rvaejax.rvae.config import ConvEncoder, RVAEConfig
 from rvaejax.rvae.inference import encode_raw
 from rvaejax.rvae.record import SeedScore
@@ -61,16 +62,17 @@ def side_by_side(loss_fn: LossFn, batch_fn: BatchFn, config: RVAEConfig, seeds: 
     """
 
     def batches(data, *, key, step):
-        images = jax.vmap(lambda k: batch_fn(data, key=k, step=step)["images"])(key)
-        return {**data, "images": images, "step": step}
+        rows = jax.vmap(lambda k: each_row(batch_fn(data, key=k, step=step)))(key)
+        return {**data, **rows, "step": step}
 
     def all_losses(params, batch, keys):
-        def one(p, images, key):
-            return loss_fn(p, {**batch, "images": images}, key)
+        def one(p, rows, key):
+            return loss_fn(p, {**batch, **rows}, key)
 
+        rows = each_row(batch)
         if not isinstance(config.encoder, ConvEncoder):
-            return jax.vmap(one)(params, batch["images"], keys)
-        return stack([one(member(params, i), batch["images"][i], keys[i]) for i in range(seeds)])
+            return jax.vmap(one)(params, rows, keys)
+        return stack([one(member(params, i), member(rows, i), keys[i]) for i in range(seeds)])
 
     def loss(params, batch, keys):
         losses, metrics = all_losses(params, batch, keys)
@@ -98,6 +100,7 @@ def best_member(
     scaling: tuple[float, float],
     seed: int,
     seeds: int,
+    labels: Integer[np.ndarray, " n"] | None = None,
 ) -> tuple[PyTree, tuple[SeedScore, ...]]:
     """The parameters with the highest held-out ELBO, and how the others' latents compare with theirs."""
     from rvaejax.rvae.agreement import angle_agreement, content_agreement  # SciPy: not for a training of one
@@ -105,7 +108,7 @@ def best_member(
     found = evaluate(params)
     bounds = [found[f"elbo_seed_{seed + i}"] for i in range(seeds)]
     best = int(np.argmax(bounds))
-    latents = [encode_raw(config, member(params, i), held_out, scaling, 256) for i in range(seeds)]
+    latents = [encode_raw(config, member(params, i), held_out, scaling, 256, labels) for i in range(seeds)]
     content, angle = latents[best]["content"], latents[best]["angle"]
     scores = (
         SeedScore(

@@ -18,7 +18,7 @@ from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.record import SeedScore, TrainedRVAE
 
 _FACTS = ("image_shape", "scaling", "order", "sign", "content_kl", "pixel_size_nm", "channels", "steps", "cut", "seed")
-_LATER = {"angle_sd_factor": 1.0}  # facts that runs of earlier versions do not hold
+_LATER = {"angle_sd_factor": 1.0, "target_scaling": None}  # facts that runs of earlier versions do not hold
 _TUPLES = ("image_shape", "scaling", "order", "sign", "content_kl", "channels")
 
 
@@ -62,6 +62,7 @@ def load_model(run_dir: Path) -> TrainedRVAE:
         found, written = sections["model"], sections["rvae"]
         facts: dict[str, Any] = {name: tuple(found[name]) if name in _TUPLES else found[name] for name in _FACTS}
         facts |= {name: found.get(name, default) for name, default in _LATER.items()}
+        facts["target_scaling"] = None if facts["target_scaling"] is None else tuple(facts["target_scaling"])
         facts["best_step"] = found.get("best_step")
         facts["seeds"] = tuple(SeedScore(**score) for score in found.get("seeds", ()))
     except (yaml.YAMLError, KeyError, TypeError) as error:

@@ -18,12 +18,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from rvaejax.nets.encoders import Normal
-from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.config import GaussianShift, RVAEConfig
 from rvaejax.rvae.divergences import kl_normal
 from rvaejax.rvae.latents import draw_normal
 from rvaejax.rvae.priors.build import build_content, build_shift
 from rvaejax.rvae.priors.functions import PriorFns
-from rvaejax.rvae.priors.vector import log_normal
+from rvaejax.rvae.priors.vector import gaussian, log_normal
 
 
 class Divergence(NamedTuple):
@@ -55,11 +55,18 @@ class VectorFamily(NamedTuple):
     prior: PriorFns
 
 
-def _family(prior: PriorFns, scale: float, draws: int) -> VectorFamily:
+def _as_it_is(value: Float[Array, " d"]) -> Float[Array, " d"]:
+    return value
+
+
+def _family(
+    prior: PriorFns, scale: float, draws: int, finish: Callable[..., Float[Array, "..."]] = _as_it_is
+) -> VectorFamily:
+    """`finish` turns the prior's value into what the decoder is given; it has no part in any density."""
     log_scale = math.log(scale)
 
-    def value(latent: Float[Array, " d"], params: PyTree = None) -> Float[Array, " d"]:
-        return scale * latent if prior.transport is None else prior.transport(latent, params)
+    def value(latent: Float[Array, " d"], params: PyTree = None) -> Float[Array, "..."]:
+        return finish(scale * latent if prior.transport is None else prior.transport(latent, params))
 
     def draw(q: Normal, params: PyTree = None, *, key: Key[Array, ""]) -> Float[Array, " d"]:
         return value(draw_normal(q, key=key), params)
@@ -88,8 +95,16 @@ def _family(prior: PriorFns, scale: float, draws: int) -> VectorFamily:
 
 
 def build_shift_family(config: RVAEConfig) -> VectorFamily:
-    """The functions of the shift; its values are in half windows."""
-    return _family(build_shift(config.shift_prior, config.shift_scale), config.shift_scale, config.prior_draws)
+    """The functions of the shift; its values are (x, y) in half windows, 0 along axes on which nothing moves."""
+    chosen = config.shift_prior if config.pose.shift else GaussianShift()
+    prior = build_shift(chosen, config.shift_scale)
+    return _family(prior, config.shift_scale, config.prior_draws, lambda v: jnp.pad(v, (0, 2 - len(v))))
+
+
+def build_scale_family(config: RVAEConfig) -> VectorFamily | None:
+    """The functions of the scale, whose logarithm is the latent; its values are factors. None where it is off."""
+    sd = config.pose.scale_sd
+    return _family(gaussian(sd), sd, config.prior_draws, lambda v: jnp.exp(v[0])) if config.pose.scale else None
 
 
 def build_content_family(config: RVAEConfig, shape: tuple[int, int, int]) -> VectorFamily:

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -64,7 +65,7 @@ def test_subimages_of_any_real_type_without_anything_else(tmp_path, dtype, caplo
     ("arrays", "kind", "said"),
     [
         ({"patches": np.zeros((3, 8, 8))}, FormatError, "patches"),
-        ({"images": np.zeros((8, 8))}, ImageError, "shape"),
+        ({"images": np.zeros(8)}, ImageError, "shape"),
         ({"images": np.zeros((0, 8, 8))}, ImageError, "at least one"),
         ({"images": np.zeros((3, 8, 9))}, ImageError, "square"),
         ({"images": np.zeros((3, 8, 8), complex)}, ImageError, "complex"),
@@ -110,6 +111,27 @@ def test_latents_with_their_atoms_round_trip(tmp_path, n):
     assert back.pixel_size_nm == 0.016
     with h5py.File(tmp_path / "l.h5") as file:
         assert file["angle"].attrs["unit"] == "rad" and all("description" in file[name].attrs for name in file)
+
+
+def test_scales_and_class_probabilities_are_kept_where_there_are_such(tmp_path):
+    """Files without them still read: see above."""
+    further = {"scale": RNG.random(7), "class_probability": RNG.random((7, 3))}
+    written = replace(some_latents(7), **further)
+    write_latents(tmp_path / "l.npz", written)
+    write_latents_h5(tmp_path / "l.h5", written, some_subimages(7))
+    for back in (read_latents(tmp_path / "l.npz"), read_latents_h5(tmp_path / "l.h5").latents):
+        same_arrays(back, written, (*FIELDS, *further))
+    np.savez(tmp_path / "l.npz", **{name: getattr(written, name) for name in FIELDS}, scale=np.ones(6))
+    with pytest.raises(FormatError, match="scale"):
+        read_latents(tmp_path / "l.npz")
+
+
+def test_signals_and_spectra_are_read(tmp_path):
+    np.savez(tmp_path / "s.npz", images=np.ones((5, 12)), spectra=np.ones((5, 30)))
+    back = read_subimages(tmp_path / "s.npz")
+    assert back.images.shape == (5, 1, 12, 1) and back.spectra.shape == (5, 30)
+    write_subimages(tmp_path / "t.npz", back)
+    same_arrays(read_subimages(tmp_path / "t.npz"), back, ("images", "spectra"))
 
 
 def test_latents_of_other_lengths(tmp_path):

@@ -34,7 +34,7 @@ class _Known:
         self.raw = {"angle": angle, "angle_sd": np.full(len(angle), sd, np.float32)}
         self.raw |= {"shift": np.zeros((len(angle), 2), np.float32), "content": np.zeros((len(angle), 1), np.float32)}
 
-    def encode_raw(self, config, params, images, scaling, batch_size):
+    def encode_raw(self, config, params, images, scaling, batch_size, labels=None):
         return self.raw
 
     def build(self, config, shape):

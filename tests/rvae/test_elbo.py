@@ -65,7 +65,7 @@ def test_paper_elbo_equals_a_hand_written_evaluation(name):
         parts = zip(jax.random.split(per_image, 3), (1, 2, 2), strict=True)
         noise = np.concatenate([np.asarray(jax.random.normal(k, (d,))) for k, d in parts]).astype(np.float64)
         expected = _paper_terms(params, np.asarray(images[i], np.float64), noise, config)
-        assert np.allclose([t[i] for t in terms], expected, rtol=2e-4, atol=1e-4)
+        assert np.allclose([t[i] for t in terms[:4]], expected, rtol=2e-4, atol=1e-4)
     loss, metrics = jax.jit(model.loss)(params, images, 0, key=jax.random.key(3))
     assert float(loss) == pytest.approx(-float(metrics["elbo"]), rel=1e-6)
 
@@ -97,7 +97,7 @@ def test_default_elbo_is_no_better_than_the_data_allow():
         params = jax.tree.map(lambda p: 2 * p, _init(model, seed))
         images = jax.random.uniform(jax.random.key(seed + 10), (4, *SHAPE))
         terms = _terms(model, params, images, seed=5)
-        assert all((kl >= -1e-4).all() for kl in terms[1:])
+        assert all((kl >= -1e-4).all() for kl in terms[1:4])
 
 
 def test_the_distance_of_the_contents_from_zero_is_estimated_without_bias():

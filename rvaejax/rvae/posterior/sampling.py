@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Integer, Key, PyTree
 from rvaejax.nets.encoders import Encoded
 from rvaejax.progress import progress
 from rvaejax.rvae import elbo
-from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.config import RVAEConfig, check_plain
 from rvaejax.rvae.inference import padded
 from rvaejax.rvae.inputs import check_fits, compact, scaled
 from rvaejax.rvae.posterior.bounds import Bounds, encoder_bounds
@@ -114,6 +114,7 @@ def _mixed(
 @functools.lru_cache(maxsize=8)
 def sampler(config: RVAEConfig, shape: tuple[int, int, int], nuts: NutsConfig) -> Callable[..., Sampled]:
     """`(params, scaled images (b, h, w, c), keys (b,)) -> Sampled` of each, compiled once per batch shape."""
+    check_plain(config, "sampling of posteriors")
     rvae = elbo.build(config, shape)
 
     def apply(params: PyTree, images: Float[Array, "b h w c"], keys: Key[Array, " b"]) -> Sampled:

@@ -1,0 +1,44 @@
+"""The ELBO on held-out images, as a training looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree, Shaped
+
+from rvaejax.rvae import elbo
+from rvaejax.rvae.config import RVAEConfig
+from rvaejax.rvae.inputs import scaled
+
+
+def held_out_terms(
+    config: RVAEConfig,
+    model: elbo.RVAE,
+    held_out: dict[str, Shaped[np.ndarray, "n ..."]],
+    scaling: tuple[float, float],
+    key: jax.Array,
+) -> Callable[[PyTree], dict[str, float]]:
+    """The terms of the ELBO on held-out images, on all pixels, with the same randomness every time.
+
+    Where only some rows have labels, no labels are looked at: the bound is that of an image alone.
+    """
+    hidden = config.classes is not None and config.classes.labels == "some"
+    on_device = {name: jnp.asarray(v) for name, v in held_out.items() if not (hidden and name == "labels")}
+
+    def _one(params, row, key):
+        further = {name: value[None] for name, value in row.items() if name != "images"}
+        images = scaled(row["images"][None], scaling)
+        return jax.tree.map(lambda v: v[0], model.terms(params, images, key=key, pixels=None, **further))
+
+    @jax.jit
+    def terms(params, batch):
+        # In small batches: with all pixels, the activations of all images at once would take gigabytes.
+        # Folded, not split: the same key serves every evaluation, so that they can be compared.
+        keyed = (batch, jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(batch["images"]))))
+        t = jax.lax.map(lambda b: _one(params, *b), keyed, batch_size=32)
+        return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t.present().items()}}
+
+    return lambda params: {name: float(value) for name, value in terms(params, on_device).items()}
