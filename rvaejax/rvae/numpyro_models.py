@@ -118,10 +118,9 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> Probabilistic:
         return numpyro.param("rvae", lambda key: rvae.init(key=key))
 
     def weight(name: str, step: Integer[Array, ""] | int | None) -> Any:
-        """As `elbo.objective` has it: the annealing is of the angle, the rest is cooled with the likelihood."""
+        """As `objective` has it: the annealing cools the likelihood alone."""
         factor = 1.0 if step is None else schedules.weight_factor(config.divergences, step)
-        hot = 1.0 if step is None or name == "angle" else schedules.temperature(config, step)
-        return jnp.maximum(getattr(config, f"{name}_weight") * factor / hot, LEAST)
+        return jnp.maximum(getattr(config, f"{name}_weight") * factor, LEAST)
 
     def prior_of(name: str, dim: int, params: PyTree) -> Density:
         family = getattr(families, name)
