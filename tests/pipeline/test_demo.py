@@ -100,6 +100,7 @@ def test_the_report_is_rebuilt_from_the_folder_alone(finished, tmp_path):
         report(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_resumes_to_the_same_latents(finished, tmp_path):
     whole, _ = finished
     movie, out = whole / "movie.npz", tmp_path / "out"

@@ -32,6 +32,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_posteriors_are_written_beside_the_encoders(folder, capsys):
     main([*f"posterior {folder}/run {folder}/windows.npz --these 3 7 21".split(), *CHAINS.split()])
     assert "3 sub-images, chains converged for" in capsys.readouterr().out

@@ -90,6 +90,7 @@ def test_numpyros_bound_and_gradient_are_those_of_the_composable_elbo(name):
     assert np.abs(z[1:]).max() < 6 and (np.abs(z[1:]) > 3).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_numpyros_own_svi_trains_the_model_and_the_guide():
     config = POLAR
     parts = numpyro_models.build(config, SHAPE)

@@ -30,7 +30,7 @@ def _loss_and_gradient(config, most_rows):
     "config",
     [
         replace(PAPER, divergences=Capacity(), likelihood=Bernoulli()),
-        replace(POLAR, decoder=replace(DECODER, skip=True)),
+        pytest.param(replace(POLAR, decoder=replace(DECODER, skip=True)), marks=pytest.mark.slow),
     ],
     ids=["paper with capacity and Bernoulli", "draws and skip"],
 )
