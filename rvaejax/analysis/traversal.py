@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 
-from rvaejax.rvae.inference import decode
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import Latents
 
@@ -63,6 +62,8 @@ def traversal_through_time(
             drawn[i, j, latent] = level
     flat = drawn.reshape(-1, content.shape[1])
     zero = np.zeros(len(flat), np.float32)
+    from rvaejax.rvae.inference import decode  # JAX: not where a traversal is only drawn
+
     images = decode(model, zero, np.zeros((len(flat), 2), np.float32), flat)
     middle = np.array([span[len(span) // 2] for span in spans])
     return Traversal(images.reshape(*drawn.shape[:2], *images.shape[1:]), drawn, middle, tuple(quantiles))
