@@ -25,14 +25,7 @@ from rvaejax.rvae.config import (
     preset,
 )
 
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """What is compiled here runs for a moment only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SMALL = """
 encoder: {kind: MLPEncoder, hidden: 8, layers: 1}
@@ -57,14 +50,6 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _fails(arguments, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(arguments.split())
-    error = capsys.readouterr().err
-    assert end.value.code == 2 and error.count("\n") == 1 and error.startswith("rvaejax: ")
-    return error
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -79,8 +64,8 @@ def _fails(arguments, capsys):
         ("good.npz --config gone.yaml", ["gone.yaml: no such file"]),
     ],
 )
-def test_what_cannot_be_trained_is_one_line_and_nothing_is_written(arguments, words, files, capsys):
-    line = _fails(f"train {arguments} --out out", capsys)
+def test_what_cannot_be_trained_is_one_line_and_nothing_is_written(arguments, words, files, refused):
+    line = refused(f"train {arguments} --out out")
     assert all(word in line for word in words), line
     assert not (files / "out").exists()
 
@@ -101,9 +86,9 @@ def test_what_cannot_be_trained_is_one_line_and_nothing_is_written(arguments, wo
         ("a: [", ["not readable as YAML"]),
     ],
 )
-def test_a_config_file_that_makes_no_sense_is_one_line(text, words, files, capsys):
+def test_a_config_file_that_makes_no_sense_is_one_line(text, words, files, refused):
     (files / "bad.yaml").write_text(text)
-    line = _fails("train good.npz --out out --config bad.yaml", capsys)
+    line = refused("train good.npz --out out --config bad.yaml")
     assert all(word in line for word in words), line
     assert not (files / "out").exists()
 
@@ -123,7 +108,7 @@ def test_what_a_file_leaves_out_is_the_presets(tmp_path):
         TrainOptions(seeds=0)
 
 
-def test_several_seeds_from_a_file_of_options_to_latents(files, capsys):
+def test_several_seeds_from_a_file_of_options_to_latents(files, refused, capsys):
     """Nine images, fewer than a batch: they train, and it is said how. Then another shape and channel count."""
     command = "train few.npz --out run --config small.yaml --steps 4 --seeds 2 --patience 5"
     main(command.split())
@@ -141,9 +126,9 @@ def test_several_seeds_from_a_file_of_options_to_latents(files, capsys):
     with np.load(files / "latents.npz") as latents:
         assert all(np.isfinite(latents[name]).all() and len(latents[name]) == 9 for name in latents.files)
     for name, found in (("large", "8 x 8 px with 1 channel"), ("two", "6 x 6 px with 2 channel")):
-        line = _fails(f"encode run {name}.npz --out other.npz", capsys)
+        line = refused(f"encode run {name}.npz --out other.npz")
         assert found in line and "trained on 6 x 6 px with 1 channel" in line and f"{name}.npz" in line
-    assert "seeds" in _fails(command.replace("--seeds 2", "--seeds 3") + " --resume", capsys)
+    assert "seeds" in refused(command.replace("--seeds 2", "--seeds 3") + " --resume")
     again = read_section(files / "run" / "config.yaml", "rvae", RVAEConfig(), "rVAE")
     assert isinstance(again.likelihood, ContinuousBernoulli) and again.divergences == Capacity(final=2, steps=4)
 

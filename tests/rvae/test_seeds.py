@@ -19,12 +19,7 @@ from rvaejax.types import SubImages
 SIZE = 6
 
 
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """What is compiled here runs for a moment only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 TRAINING = TrainingConfig(steps=20, batch_size=8, learning_rate=1e-3, schedule="cosine", piece=5, evaluate_every=10)
