@@ -195,30 +195,37 @@ def step(
         real: which of them exist.
         limit: longest move [px].
     """
-    n = len(normal)
     precision = jnp.stack([known.height_precision, known.precision, known.precision], 1)
     diagonal = jnp.diagonal(normal, axis1=1, axis2=2)
     ridge = 1e-4 * diagonal + 1e-20 + precision
     normal = normal + ridge[:, :, None] * jnp.eye(3)[None]
     away = jnp.concatenate([(known.height - fit.height)[:, None], known.xy - fit.xy], 1)
     gradient = gradient + precision * away
-    # parameters in the order: heights, x, y, each of the atom and its neighbours
-    blocks = jnp.zeros((n, 3, JOINT, 3, JOINT))
-    own = jnp.arange(JOINT)
-    blocks = blocks.at[:, :, own, :, own].set((normal[near] * real[..., None, None]).transpose(1, 0, 2, 3))
-    shared = coupling.reshape(n, 3, 3, JOINT - 1)
-    blocks = blocks.at[:, :, 0, :, 1:].set(shared).at[:, :, 1:, :, 0].set(shared.transpose(0, 2, 3, 1))
-    missing = jnp.broadcast_to((1 - real)[:, None, :], (n, 3, JOINT)).reshape(n, -1)
-    system = blocks.reshape(n, 3 * JOINT, 3 * JOINT) + missing[:, :, None] * jnp.eye(3 * JOINT)[None]
-    right = (gradient[near] * real[..., None]).transpose(0, 2, 1).reshape(n, -1)
-    inverse = jnp.linalg.inv(system)
-    change = jnp.einsum("npq,nq->np", inverse, right)
-    move = jnp.stack([change[:, JOINT], change[:, 2 * JOINT]], -1)
+    # What an atom's patch says of its neighbour is no surer than what the neighbour's own does: where the fit explains
+    # only the one of the two, the equations of both together would have no minimum.
+    sure = jnp.maximum(diagonal[:, 0], 1e-30)
+    shared = coupling.reshape(-1, 3, 3, JOINT - 1) * jnp.minimum(1.0, sure[near[:, 1:]] / sure[:, None])[:, None, None]
+    # neighbours are coupled to the atom, not to one another: each is eliminated on its own
+    others = inverse_of_three(normal)[near[:, 1:]] * real[:, 1:, None, None]
+    through = jnp.einsum("npqm,nmqr->nmpr", shared, others)
+    left = normal - jnp.einsum("nmpr,nsrm->nps", through, shared)
+    right = gradient - jnp.einsum("nmpr,nmr->np", through, gradient[near[:, 1:]])
+    inverse = inverse_of_three(left)
+    change = (inverse * right[:, None]).sum(2) * real[:, :1]
+    move = change[:, 1:]
     length = jnp.linalg.norm(move, axis=1, keepdims=True)
-    move = move * jnp.minimum(1.0, limit / jnp.maximum(length, 1e-9)) * real[:, :1]
-    rows = jnp.array([JOINT, 2 * JOINT])
-    moved = Fit(fit.xy + move, jnp.maximum(fit.height + change[:, 0] * real[:, 0], 1e-9))
-    return Step(moved, inverse[:, rows[:, None], rows[None, :]])
+    move = move * jnp.minimum(1.0, limit / jnp.maximum(length, 1e-9))
+    moved = Fit(fit.xy + move, jnp.maximum(fit.height + change[:, 0], 1e-9))
+    return Step(moved, inverse[:, 1:, 1:])
+
+
+def inverse_of_three(matrices: Float[Array, "n 3 3"]) -> Float[Array, "n 3 3"]:
+    """Inverses of symmetric 3 x 3 matrices by their cofactors, after their diagonals are scaled to 1."""
+    scale = 1 / jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(matrices, axis1=1, axis2=2)), 1e-30))
+    rows = jnp.moveaxis(matrices * scale[:, :, None] * scale[:, None, :], 1, 0)
+    cofactors = jnp.stack([jnp.cross(rows[(i + 1) % 3], rows[(i + 2) % 3]) for i in range(3)], 2)
+    determinant = (rows[0] * cofactors[:, :, 0]).sum(1)
+    return cofactors / determinant[:, None, None] * scale[:, :, None] * scale[:, None, :]
 
 
 @jax.jit

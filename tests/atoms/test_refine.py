@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rvaejax.atoms.fit import Fit, Known, step
 from rvaejax.atoms.noise import correlation_gain, noise_of_counts
 from rvaejax.atoms.patches import CHUNK, cut_patches
 from rvaejax.atoms.profile import FUNCTIONS, TERMS, functions, matrix, peak
@@ -183,6 +184,54 @@ def test_blurred_noise_is_known_by_its_correlation():
     assert correlation_gain(white, ones) == pytest.approx(1.0, abs=0.1)
     blurred = (white + np.roll(white, 1, 1) + np.roll(white, 1, 2) + np.roll(white, (1, 1), (1, 2))) / 4
     assert correlation_gain(blurred, ones) == pytest.approx(4.0, rel=0.1)  # the sum of its autocorrelation
+
+
+def some_atoms(n=12):
+    """Equations of atoms in a ring, each coupled to the next three, from one design: positive definite."""
+    rng = np.random.default_rng(5)
+    near = (np.arange(n)[:, None] + np.arange(4)) % n
+    design = rng.normal(size=(n, 3, 40))
+    normal = np.einsum("npk,nqk->npq", design, design)
+    coupling = 0.2 * np.einsum("npk,nmqk->npqm", design, design[near[:, 1:]]).reshape(n, 3, 9)
+    known = Known(*(jnp.asarray(v, jnp.float32) for v in (np.zeros((n, 2)), np.ones(n), np.ones(n), np.zeros(n))))
+    fit = Fit(jnp.zeros((n, 2)), jnp.ones(n))
+    return fit, known, normal, coupling, rng.normal(size=(n, 3)), near
+
+
+def stepped(fit, known, normal, coupling, gradient, near):
+    parts = (jnp.asarray(v, jnp.float32) for v in (normal, coupling, gradient))
+    return step(fit, known, *parts, jnp.asarray(near, jnp.int32), jnp.ones(near.shape), 10.0)
+
+
+def test_a_step_solves_each_atoms_equations_with_its_neighbours():
+    """Against the dense system of four atoms, in which neighbours are not coupled to one another."""
+    fit, known, normal, coupling, gradient, near = some_atoms()
+    normal[:, 0, 0] = 40.0  # all patches equally sure
+    moved, covariance = stepped(fit, known, normal, coupling, gradient, near)
+    ridge = 1e-4 * np.diagonal(normal, axis1=1, axis2=2) + np.array([0.0, 1.0, 1.0])
+    for i in range(len(near)):
+        dense = np.zeros((4, 3, 4, 3))
+        for j, atom in enumerate(near[i]):
+            dense[j, :, j] = normal[atom] + np.diag(ridge[atom])
+        shared = coupling[i].reshape(3, 3, 3)
+        for m in range(3):
+            dense[0, :, m + 1] = shared[:, :, m]
+            dense[m + 1, :, 0] = shared[:, :, m].T
+        inverse = np.linalg.inv(dense.reshape(12, 12))
+        np.testing.assert_allclose(covariance[i], inverse[1:3, 1:3], rtol=2e-3, atol=1e-5)
+        np.testing.assert_allclose(moved.xy[i], (inverse @ gradient[near[i]].ravel())[1:3], rtol=2e-3, atol=1e-5)
+
+
+def test_a_patch_that_the_fit_cannot_explain_does_not_throw_its_neighbours_out():
+    """At 10,000 counts such a patch counts a thousand times less, and what the next one says of its atom must, too."""
+    fit, known, normal, coupling, gradient, near = some_atoms()
+    normal[:, 0, 0] = 40.0
+    alike = stepped(fit, known, normal, 3 * coupling, gradient, near)
+    assert (np.linalg.eigvalsh(alike.covariance) > 0).all()
+    doubtful = 1000.0 ** -np.arange(len(near) % 2, len(near) + len(near) % 2)[:, None, None].clip(0, 1)
+    doubtful[::2] = 1.0
+    odd = stepped(fit, known, doubtful * normal, doubtful * 3 * coupling, doubtful[:, :, 0] * gradient, near)
+    assert (np.linalg.eigvalsh(odd.covariance) > 0).all()
 
 
 def test_patches_come_in_chunks_of_one_shape_and_know_their_neighbours():
