@@ -25,10 +25,9 @@ class LocalisationConfig:
         credible: a frame whose atoms have a lower median score than this shows no lattice but noise: at every dose
             at which a lattice can be seen at all, most of its atoms are certain.
         refine: whether positions are refined on the frames that the maps come from, where these are at hand.
-        prior_gain: factor on the maps' standard deviations where they serve as the prior of that refinement; more
-            than 1, because map and frame share their noise.
-        sd_gain: factor on the standard deviations that come out of it: what the profile does not explain. Fitted so
-            that two thirds of the errors on multislice images from another program lie within one standard deviation.
+        prior_gain: factor on the maps' standard deviations where they serve as the prior of that refinement. Map and
+            frame share their noise, and so do the map's neighbours: what the map told as if it were news would be told
+            twice, then averaged as if it were independent. At 3 it keeps atoms apart and hardly tells anything else.
         floor_nm: least standard deviation of a position in the maps: what remains at any dose.
         blur_nm: by how much the shipped network widens a blob even where it is sure.
         spread_gain: standard deviation of a position per blob's width in excess of label and blur. These three are
@@ -45,8 +44,7 @@ class LocalisationConfig:
     score_offset: float = -0.123
     credible: float = 0.775
     refine: bool = True
-    prior_gain: float = 1.4
-    sd_gain: float = 1.3
+    prior_gain: float = 3.0
     floor_nm: float = 0.0035
     blur_nm: float = 0.012
     spread_gain: float = 0.45

@@ -229,13 +229,14 @@ def inverse_of_three(matrices: Float[Array, "n 3 3"]) -> Float[Array, "n 3 3"]:
 
 
 @jax.jit
-def pixel_weights(found: Equations, inside: Float[Array, "n k k"], noise: Float[Array, " 4"]) -> Float[Array, "n k k"]:
+def pixel_weights(found: Equations, inside: Float[Array, "n k k"], noise: Float[Array, " 5"]) -> Float[Array, "n k k"]:
     """Inverse variance of each pixel, 0 for pixels that the model cannot explain (hot ones).
 
     Args:
         found: model and residual.
         inside: which pixels count.
-        noise: variance = noise[0] + noise[1] * (model - noise[2]) above that brightness, and least noise[3].
+        noise: variance = noise[0] + noise[1] * (model - noise[2]) above that brightness, and least noise[3]; pixels
+            that share their noise tell as much as 1 / noise[4] of so many others.
     """
     variance = noise[0] + noise[1] * jnp.maximum(found.model - noise[2], 0) + noise[3]
     squared = found.residual**2 / variance
@@ -244,4 +245,4 @@ def pixel_weights(found: Equations, inside: Float[Array, "n k k"], noise: Float[
     use = inside * (squared < OUTLIER**2 * usual[:, None, None])
     # a patch that the model cannot explain (contamination, an atom that was missed) counts less as a whole
     excess = (use * squared).sum((1, 2)) / jnp.maximum(use.sum((1, 2)), 1.0)
-    return use / variance / jnp.maximum(excess, 1.0)[:, None, None]
+    return use / (noise[4] * variance) / jnp.maximum(excess, 1.0)[:, None, None]

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, Int, Num
 from scipy.special import expit, logit
 
 from rvaejax.atoms.config import LocalisationConfig
-from rvaejax.atoms.elastic import smoothed, windows
+from rvaejax.atoms.elastic import smoothed, spread, windows
 from rvaejax.atoms.patches import padded, padded_rows
 from rvaejax.atoms.refine import refine_positions
 from rvaejax.atoms.spots import Lengths, Spots, find_spots, split_spots
@@ -124,20 +124,22 @@ def refined(
     species: Int[np.ndarray, " n"],
     sd: Float[np.ndarray, " n"],
     pixel_size_nm: float,
+    prior_gain: float,
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
     """Positions and standard deviations [px] from the map, the frame, and what neighbours tell, in this order.
 
     A frame to which no profile can be fitted (saturated, or of another kind than sums of spots) keeps the map's.
     """
-    fit = refine_positions(image, xy, species, sd, pixel_size_nm)
+    fit = refine_positions(image, xy, species, prior_gain * sd, pixel_size_nm)
     farthest = FARTHEST_NM / pixel_size_nm
     good = np.isfinite(fit.xy).all(1) & np.isfinite(fit.sd) & (fit.sd > 0)
     good &= np.hypot(*(fit.xy - xy).T) < farthest
-    measured, spread = np.where(good[:, None], fit.xy, xy), np.where(good, fit.sd, sd)
+    measured, alone = np.where(good[:, None], fit.xy, xy), np.where(good, fit.sd, sd)
     sheet = windows(measured, species, pixel_size_nm)
-    settled = smoothed(measured, spread, sheet, pixel_size_nm, scale=fit.scale, rounds=SETTLING)
+    settled = smoothed(measured, alone, sheet, pixel_size_nm, scale=fit.scale, rounds=SETTLING)
+    together = spread(measured, alone, settled.stiffness, sheet)
     near = np.hypot(*(settled.xy - xy).T) < farthest
-    return np.where(near[:, None], settled.xy, xy), np.where(near, settled.sd, sd)
+    return np.where(near[:, None], settled.xy, xy), np.where(near, together, sd)
 
 
 def find_atoms(maps: Maps, *, config: LocalisationConfig | None = None) -> Atoms:
@@ -189,8 +191,7 @@ def _frame_rows(maps: Maps, t: int, config: LocalisationConfig) -> list[np.ndarr
     if config.refine and maps.movie is not None and len(x) and is_credible(score, config.credible):
         frame = np.asarray(maps.movie.frames[t])
         px = maps.input_pixel_size_nm
-        (x, y), sd = (v.T for v in refined(frame, np.column_stack([x, y]), species, config.prior_gain * sd, px))
-        sd = config.sd_gain * sd
+        (x, y), sd = (v.T for v in refined(frame, np.column_stack([x, y]), species, sd, px, config.prior_gain))
     columns = [np.full(len(x), t), x, y, np.asarray(maps.species)[species], score, sd]
     order = np.lexsort((x, y))
     return [column[order] for column in columns]

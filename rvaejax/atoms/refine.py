@@ -90,10 +90,10 @@ def refine_positions(
     n = len(xy)
     return Refined(
         np.asarray(state.fit.xy)[:n],
-        np.sqrt(learned.gain) * state.sd,
+        state.sd,
         np.asarray(state.fit.height)[:n],
         learned.profile,
         (offset, slope, dark),
-        learned.gain,
+        float(learned.law[4]),
         learned.scale,
     )

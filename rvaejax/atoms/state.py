@@ -53,14 +53,12 @@ class Learned(NamedTuple):
     Attributes:
         profile: image of an atom of each species.
         law: the noise: see `pixel_weights`.
-        gain: by how much correlations of the noise widen the positions' variance.
         scale: of what neighbours tell [px].
         height, precision: (species,) usual height, 0 where none was seen, and the precision of one atom's.
     """
 
     profile: Profile
-    law: Float[np.ndarray, " 4"]
-    gain: float
+    law: Float[np.ndarray, " 5"]
     scale: float
     height: Float[np.ndarray, " species"]
     precision: Float[np.ndarray, " species"]

@@ -84,7 +84,7 @@ def learn(frame: Frame, state: State, telling: Telling) -> tuple[State, Learned]
     """Profile, positions and noise, each told in turns from where the others stand."""
     cores = np.asarray(CORES_NM) / frame.pixel_size_nm
     scale: float | None = None
-    law: Float[np.ndarray, " 4"] | None = None
+    law: Float[np.ndarray, " 5"] | None = None
     for look in LOOKS:
         state, profile, scale = _profile_told(frame, state, telling, cores, scale, look.spread)
         cores = cores[np.abs(np.log(cores / float(profile.core))) < NEXT_CORE]
@@ -96,11 +96,12 @@ def learn(frame: Frame, state: State, telling: Telling) -> tuple[State, Learned]
         inside = _picked([chunk.inside for chunk in state.chunks], telling.sample)
         model, residual = (_picked([getattr(s, name) for s in found], telling.sample) for name in ("model", "residual"))
         noise = noise_of_counts(model[inside > 0], residual[inside > 0])
-        law = np.asarray([*noise, 1e-3 * float((residual[inside > 0] ** 2).mean())], np.float32)
+        gain = correlation_gain(residual, inside, float(profile.core))
+        law = np.asarray([*noise, 1e-3 * float((residual[inside > 0] ** 2).mean()), gain], np.float32)
         state = _weighted(state, found, law)
     usual, precision = _usual_heights(frame, state, telling.kinds)
     assert law is not None and scale is not None
-    return state, Learned(profile, law, correlation_gain(residual, inside), scale, usual, precision)
+    return state, Learned(profile, law, scale, usual, precision)
 
 
 def apply(frame: Frame, state: State, learned: Learned) -> State:
@@ -181,7 +182,7 @@ def _heights_known(
 
 
 def _swept(
-    frame: Frame, state: State, profile: Profile, law: Float[np.ndarray, " 4"] | None, sweeps: int
+    frame: Frame, state: State, profile: Profile, law: Float[np.ndarray, " 5"] | None, sweeps: int
 ) -> tuple[State, list[Equations]]:
     """Some sweeps over the atoms."""
     fit = state.fit
@@ -197,7 +198,7 @@ def _swept(
     return state._replace(fit=fit, sd=np.sqrt(0.5 * np.maximum(trace, 0))), found
 
 
-def _weighted(state: State, found: list[Equations], law: Float[np.ndarray, " 4"] | None) -> State:
+def _weighted(state: State, found: list[Equations], law: Float[np.ndarray, " 5"] | None) -> State:
     """Pixels weighted by the noise as known, those that the fit cannot explain left out."""
     if law is None:
         return state

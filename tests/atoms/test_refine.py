@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from rvaejax.atoms.fit import Fit, Known, step
 from rvaejax.atoms.noise import correlation_gain, noise_of_counts
@@ -177,13 +178,30 @@ def test_noise_follows_its_brightness():
     assert offset - slope * low == pytest.approx(50, abs=15)
 
 
-def test_blurred_noise_is_known_by_its_correlation():
-    rng = np.random.default_rng(0)
-    white = rng.normal(size=(40, 17, 17))
-    ones = np.ones_like(white)
-    assert correlation_gain(white, ones) == pytest.approx(1.0, abs=0.1)
-    blurred = (white + np.roll(white, 1, 1) + np.roll(white, 1, 2) + np.roll(white, (1, 1), (1, 2))) / 4
-    assert correlation_gain(blurred, ones) == pytest.approx(4.0, rel=0.1)  # the sum of its autocorrelation
+def pulls(noise, core=CORE):
+    """What each patch of noise adds to an x and a y: its product with the slope of a spot."""
+    grid = np.arange(noise.shape[1]) - noise.shape[1] // 2
+    bell = np.exp(-0.5 * (grid / core) ** 2)
+    slope = (grid * bell)[None] * bell[:, None]
+    return np.stack([(noise * part).sum((1, 2)) for part in (slope, slope.T)]) / np.sqrt((slope**2).sum())
+
+
+@pytest.mark.parametrize("blur", [0.0, 0.6, 1.0, 2.0])
+def test_blurred_noise_pulls_by_as_much_as_its_correlation_says(blur):
+    white = np.random.default_rng(0).normal(size=(400, 29, 29))
+    noise = ndimage.gaussian_filter(white, (0, blur, blur))[:, 6:23, 6:23]
+    expected = pulls(noise).var() / noise.var()
+    assert correlation_gain(noise, np.ones_like(noise), CORE) == pytest.approx(max(1.0, expected), rel=0.12)
+
+
+def test_what_is_even_about_an_atom_does_not_pull_at_it():
+    grid = np.arange(-8, 9)
+    ring = np.cos(np.hypot(grid[:, None], grid[None]))[None] * np.ones((60, 1, 1))
+    wave = np.sin(0.3 * grid)[None, :] * np.ones((60, 17, 17))
+    white = 0.1 * np.random.default_rng(0).normal(size=ring.shape)
+    ones = np.ones_like(ring)
+    assert correlation_gain(white + ring, ones, CORE) == 1.0
+    assert correlation_gain(white + wave, ones, CORE) > 10.0
 
 
 def some_atoms(n=12):
