@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from rvaejax.atoms.patches import cut_patches, heights
 from rvaejax.atoms.refine import refine_positions
@@ -134,3 +135,20 @@ def test_heights_are_read_at_the_atoms():
     image = np.zeros((9, 9))
     image[2, 7] = 5.0
     assert heights(image, np.array([[7.2, 1.9], [30.0, -4.0]])).tolist() == [5.0, pytest.approx(0.005)]
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_at_very_high_dose_no_atom_is_lost_at_the_border(seed):
+    """What shines in from beyond it cannot be explained there, which at 10,000 counts is as plain as can be."""
+    size = 160
+    xy = sheet(size, hole=25.0, angle=0.3 + seed)
+    image = picture(xy, size)
+    tails = image + 0.9 * ndimage.gaussian_filter(image, 4.0)
+    counts = np.random.default_rng(seed).poisson(10_000 * tails + 20).astype(float)
+    own = xy[inside(xy, size)]
+    start = own + np.random.default_rng(1).normal(0, 0.2, own.shape)
+    found = refine_positions(counts, start, np.zeros(len(own), int), np.full(len(own), 0.6), PX_NM)
+    assert (found.sd > 0).all()
+    assert found.height.min() > 0.8 * np.median(found.height)
+    errors = (found.xy - own)[inside(own, size, 8)] * 1000 * PX_NM
+    assert np.sqrt((errors**2).sum(1).mean()) < 0.8  # pm
