@@ -24,10 +24,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from rvaejax.atoms.patches import CHUNK, neighbours, padded, padded_rows
+from rvaejax.atoms.patches import CHUNK, each, neighbours, padded, padded_rows
 from rvaejax.structure.bonds import bonds, neighbour_table
 
 WINDOW = 12  # neighbours in a window: the first three shells
+BONDS = 6  # atoms of a window that are bound to the mean of their neighbours: 4 in a honeycomb, seldom more at defects
 FREEDOM = 3.0  # of the t distribution
 START_NM = 0.003  # first guess of the scale
 LEAST_NM = 0.0003  # smallest scale: below what any fit resolves
@@ -43,12 +44,15 @@ class Windows(NamedTuple):
     Attributes:
         near: (n, m) their rows.
         real: (n, m) 1 where there is one.
-        rows: (n, m, m) the operator that takes positions to `delta`, zero rows for atoms that have no such relation.
+        rows: (n, bonds, m) the operator that takes positions to `delta` of the first atom, then of others whose
+            three neighbours lie in the window; zero where there is no such atom.
+        whose: (n, bonds) rows of these atoms.
     """
 
     near: Int[Array, "n m"]
     real: Float[Array, "n m"]
-    rows: Float[Array, "n m m"]
+    rows: Float[Array, "n bonds m"]
+    whose: Int[Array, "n bonds"]
 
 
 def sheet_sites(
@@ -75,25 +79,34 @@ def windows(xy: Float[np.ndarray, "n 2"], species: Int[np.ndarray, " n"], pixel_
 def _operator(near: Int[Array, "n m"], real: Float[Array, "n m"], partners: Int[Array, "n m 3"]) -> Windows:
     """The windows, from the bonded neighbours of each of their atoms (-1 where an atom has no such relation)."""
     bonded = (partners[..., None] == near[:, None, None, :]).any(2) * real[:, None, :] * real[:, :, None]
-    whole = bonded.sum(2, keepdims=True) == 3  # all three neighbours lie in the window
-    return Windows(near, real, (jnp.eye(near.shape[1])[None] - bonded / 3) * whole)
+    whole = bonded.sum(2) == 3  # all three neighbours lie in the window
+    first = jnp.argsort(~whole.at[:, 0].set(True), axis=1, stable=True)[:, :BONDS]
+    rows = (jnp.eye(near.shape[1])[None] - bonded / 3) * whole[:, :, None]
+    return Windows(near, real, jnp.take_along_axis(rows, first[:, :, None], 1), jnp.take_along_axis(near, first, 1))
 
 
 @jax.jit
 def _solve(
     xy: Float[Array, "n 2"], precision: Float[Array, " n"], stiffness: Float[Array, " n"], window: Windows
 ) -> tuple[Float[Array, "c 2"], Float[Array, " c"], Float[Array, " c"]]:
-    """Of the first atom of each window: its posterior move and variance, and the expectation of its delta squared."""
-    near, real, rows = window
-    measured = jnp.where(real > 0, precision[near], 1.0)
-    normal = jnp.einsum("nki,nk,nkj->nij", rows, stiffness[near], rows)
-    normal = normal + measured[:, :, None] * jnp.eye(near.shape[1])[None]
-    first = jnp.zeros((len(near), near.shape[1])).at[:, 0].set(1.0)
-    relative = xy[near] - xy[near[:, :1]]
-    right = jnp.concatenate([(real * measured)[..., None] * relative, first[..., None], rows[:, 0, :, None]], -1)
-    solved = solved_in_step(jnp.concatenate([normal, right], 2))
-    delta = jnp.einsum("nm,nmk->nk", rows[:, 0], solved)
-    return solved[:, 0, :2], solved[:, 0, 2], (delta[:, :2] ** 2).sum(1) + 2 * delta[:, 3]
+    """Of the first atom of each window: its posterior move and variance, and the expectation of its delta squared.
+
+    Fewer atoms are bound than there are in a window, so the systems are solved in the space of the bonds (Woodbury).
+    """
+    near, real, rows, whose = window
+    relative = real[..., None] * (xy[near] - xy[near[:, :1]])
+    variance = jnp.where(real > 0, 1 / jnp.maximum(precision[near], 1e-20), 1.0)
+    root = jnp.sqrt(stiffness[whose])
+    stretch = jnp.einsum("nbm,nmk->nbk", rows, relative)
+    loose = rows * variance[:, None]
+    shared = jnp.einsum("nam,nbm->nab", loose, rows)
+    normal = jnp.eye(rows.shape[1])[None] + root[:, :, None] * shared * root[:, None]
+    toll = root[:, :, None] * jnp.concatenate([stretch, loose[:, :, :1], shared[:, :, :1]], 2)
+    solved = solved_in_step(jnp.concatenate([normal, toll], 2))
+    own = jnp.einsum("nb,nbk->nk", toll[:, :, 2], solved)
+    delta = jnp.einsum("nb,nbk->nk", toll[:, :, 3], solved)
+    square = ((stretch[:, 0] - delta[:, :2]) ** 2).sum(1) + 2 * (shared[:, 0, 0] - delta[:, 3])
+    return -own[:, :2], variance[:, 0] - own[:, 2], square
 
 
 def solved_in_step(systems: Float[Array, "n m k"]) -> Float[Array, "n m right"]:
@@ -130,7 +143,7 @@ def settle(
         for v in (xy - xy.mean(0), 1 / np.maximum(sd, 1e-6) ** 2, stiffness)
     )
     chunks = [Windows(*(v[first : first + CHUNK] for v in at)) for first in range(0, size, CHUNK)]
-    solved = [_solve(places, precision, stiff, chunk) for chunk in chunks]
+    solved = each(lambda chunk: _solve(places, precision, stiff, chunk), chunks)
     move, variance, squared = (np.concatenate([np.asarray(v) for v in part])[:n] for part in zip(*solved, strict=True))
     return xy + move, variance, squared
 

@@ -105,8 +105,8 @@ def _light(
     return (fx, sx, *functions(dy, profile.core)), fit.height[near] * real
 
 
-def _product(fy: Float[Array, "functions n j k"], fx: Float[Array, "functions n j k"]) -> Float[Array, "n j k k"]:
-    """Sum over the functions of f(y) f(x), written out: XLA makes one loop over the pixels of it."""
+def product(fy: Float[Array, "terms *n k"], fx: Float[Array, "terms *n k"]) -> Float[Array, "*n k k"]:
+    """Sum over the terms of f(y) f(x), written out: XLA makes one loop over the pixels of it."""
     return functools.reduce(operator.add, (y[..., :, None] * x[..., None, :] for y, x in zip(fy, fx, strict=True)))
 
 
@@ -114,9 +114,10 @@ def _product(fy: Float[Array, "functions n j k"], fx: Float[Array, "functions n 
 def far_light(fit: Fit, patches: Patches, profile: Profile) -> Float[Array, "n k k"]:
     """What atoms beyond the bonded neighbours shine into each patch."""
     (fx, _, fy, _), height = _light(fit, patches, profile, slice(JOINT, None))
-    count = fx.shape[2]
     lit = fy * height[None, ..., None]
-    return functools.reduce(operator.add, (_product(lit[:, :, j], fx[:, :, j]) for j in range(count)))
+    # one small matrix product a patch, over functions and atoms together
+    columns = (jnp.concatenate([jnp.swapaxes(part, 1, 2) for part in parts], 2) for parts in (lit, fx))
+    return jnp.einsum("nyp,nxp->nyx", *columns)
 
 
 @jax.jit
@@ -130,9 +131,11 @@ def equations(fit: Fit, patches: Patches, weight: Float[Array, "n k k"], profile
         profile: image of an atom of height 1.
     """
     (fx, sx, fy, sy), heights = _light(fit, patches, profile, slice(JOINT))
+    # behind a barrier, or XLA works them out anew for every pixel
+    fx, sx, fy, sy = jax.lax.optimization_barrier((fx, sx, fy, sy))
     here, real = heights[..., None, None], patches.real[:, :JOINT, None, None]
-    shape = _product(fy, fx) * real
-    columns = (shape, _product(fy, sx) * here, _product(sy, fx) * here)
+    shape = product(fy, fx) * real
+    columns = (shape, product(fy, sx) * here, product(sy, fx) * here)
     model = patches.far + (shape * here).sum(1)
     n = len(model)
     design = jnp.stack(columns, 1).reshape(n, 3, JOINT, -1)
@@ -156,13 +159,15 @@ def _plane(values: Float[Array, "n p pixels"], weight: Float[Array, "n pixels"],
     """The constant and the slopes, these with their prior, that fit each of `values` best."""
     x = patches.grid / patches.grid[-1]
     basis = jnp.stack([jnp.ones((len(x), len(x))), *jnp.meshgrid(x, x)]).reshape(3, -1)
+    squares = (basis[:, None] * basis[None]).reshape(9, -1)
     total = jnp.maximum(weight.sum(1), 1e-20)
     tight = 1 / (patches.slope**2 * total + STIFFEST)  # in units of the data's own precision
     prior = jnp.stack([jnp.full_like(tight, STIFFEST), tight, tight], 1)
     share = weight / total[:, None]
-    normal = jnp.einsum("ak,nk,bk->nab", basis, share, basis) + prior[:, :, None] * jnp.eye(3)[None]
-    right = jnp.einsum("npk,nk,ak->nap", values, share, basis)
-    return jnp.einsum("nap,ak->npk", jnp.linalg.solve(normal, right), basis)
+    normal = (share @ squares.T).reshape(-1, 3, 3) + prior[:, :, None] * jnp.eye(3)[None]
+    right = (values * share[:, None]).reshape(-1, values.shape[2]) @ basis.T
+    fitted = jnp.einsum("npa,nab->npb", right.reshape(*values.shape[:2], 3), inverse_of_three(normal))
+    return (fitted.reshape(-1, 3) @ basis).reshape(values.shape)
 
 
 class Step(NamedTuple):

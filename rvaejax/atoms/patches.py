@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -15,6 +22,21 @@ REACH_NM = 0.12  # radius of the disc to which an atom is fitted
 NEIGHBOUR_NM = 0.45  # atoms farther away do not shine into the disc
 NEIGHBOURS = 12
 SLOPE_SHARE = 0.35  # by how much of its slope the smooth background may be wrong within a patch
+
+
+@functools.cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1)
+
+
+def each(function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
+    """What a compiled function makes of each chunk, on CPUs with as many chunks at a time as there are cores.
+
+    XLA gives one core to one call of this size.
+    """
+    if len(columns[0]) == 1 or jax.default_backend() != "cpu":
+        return [function(*row) for row in zip(*columns, strict=True)]
+    return list(_threads().map(lambda *row: jax.block_until_ready(function(*row)), *columns))
 
 
 def padded_rows(n: int) -> int:
@@ -104,17 +126,23 @@ def cut_patches(
     grid = np.arange(-reach, reach + 1)
     disc = np.hypot(grid[:, None], grid[None, :]) <= REACH_NM / pixel_size_nm + 0.5
     origin = middles(image.shape, xy)
-    frame, exists = (view(values, reach) for values in (image, np.ones(image.shape, np.float32)))
+    frame = view(image, reach)
     near, real = neighbours(xy, NEIGHBOURS, NEIGHBOUR_NM / pixel_size_nm)
+
+    def within(middle: Int[np.ndarray, " c"], side: int) -> Bool[np.ndarray, "c k"]:
+        at = middle[:, None] + grid
+        return (at >= 0) & (at < side)
+
     chunks = []
     for first in range(0, padded_rows(len(xy)), CHUNK):
         rows = slice(first, min(first + CHUNK, len(xy)))
         x, y = origin[rows].T
+        exists = disc & within(y, image.shape[0])[:, :, None] & within(x, image.shape[1])[:, None, :]
         columns = (
             origin[rows].astype(np.float32),
             frame[y, x],
-            exists[y, x] * disc[None].astype(np.float32),
-            np.zeros_like(frame[y, x]),
+            exists.astype(np.float32),
+            np.zeros((len(x), *disc.shape), np.float32),
             np.zeros(len(x), np.float32),
             np.zeros(len(x), np.float32),
             near[rows],

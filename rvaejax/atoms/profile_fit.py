@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from rvaejax.atoms.fit import Fit, Patches
+from rvaejax.atoms.fit import Fit, Patches, product
+from rvaejax.atoms.patches import each
 from rvaejax.atoms.profile import ISOTROPIC, TERMS, Profile, functions
 
 HEIGHT_SD = 0.3  # prior spread of the Gaussian's own weight
@@ -36,8 +37,8 @@ def fit_profile(
     """
     every = slice(None, None, max(1, len(weight) // FEW))
     few = Patches(patches.grid, *(part[every] for part in patches[1:]))
-    residuals = [_solve(fit, few, weight[every], core, count, spread)[0] for core in cores] if len(cores) > 1 else [0.0]
-    core = float(cores[int(np.argmin(residuals))])
+    told = each(lambda core: _solve(fit, few, weight[every], core, count, spread)[0], list(cores))
+    core = float(cores[int(np.argmin(told))])
     _, weights = _solve(fit, patches, weight, core, count, spread)
     return Profile(jnp.float32(core), jnp.asarray(weights, jnp.float32))
 
@@ -96,13 +97,14 @@ def profile_normal(
     at = fit.xy[patches.near] - patches.origin[:, None, :]
     (fx, _), (fy, _) = (functions(patches.grid[None, None, :] - at[..., i, None], core) for i in (0, 1))
     height = fit.height[patches.near] * patches.real
-    shapes = [patches.values]
+    # without their mean, lest the difference of large sums below loses what it is about
+    shapes = [patches.values - patches.values.mean((1, 2), keepdims=True)]
     for s in range(count):
         mine = fy * jnp.where(patches.species == s, height, 0.0)[None, ..., None]
-        shapes += [jnp.einsum("njy,njx->nyx", mine[i], fx[j]) for i, j in TERMS]
+        shapes += [product(jnp.moveaxis(mine[i], 1, 0), jnp.moveaxis(fx[j], 1, 0)) for i, j in TERMS]
     flat = jnp.stack(shapes).reshape(len(shapes), len(weight), -1)
     w = weight.reshape(len(weight), -1)
-    level = (flat * w[None]).sum(2) / jnp.maximum(w.sum(1), 1e-20)[None]
-    flat = (flat - level[..., None]).reshape(len(shapes), -1)
-    system = (flat * w.reshape(1, -1)) @ flat.T
+    weighted = flat * w[None]
+    level = weighted.sum(2)
+    system = jnp.einsum("anp,bnp->ab", weighted, flat) - (level / jnp.maximum(w.sum(1), 1e-20)[None]) @ level.T
     return system[1:, 1:], system[1:, 0], system[0, 0]

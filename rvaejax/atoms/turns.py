@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from rvaejax.atoms.background import COARSE_NM, background
 from rvaejax.atoms.elastic import smoothed
 from rvaejax.atoms.fit import JOINT, Equations, Fit, Known, Patches, equations, far_light, pixel_weights, step
 from rvaejax.atoms.noise import correlation_gain, noise_of_counts, variance_of_differences
-from rvaejax.atoms.patches import CHUNK, cut_patches, heights, on_device, padded, padded_rows, recut
+from rvaejax.atoms.patches import CHUNK, cut_patches, each, heights, on_device, padded, padded_rows, recut
 from rvaejax.atoms.profile import Profile, peak
 from rvaejax.atoms.profile_fit import fit_profile
 from rvaejax.atoms.sample import FEWEST
@@ -186,9 +187,11 @@ def _swept(
 ) -> tuple[State, list[Equations]]:
     """Some sweeps over the atoms."""
     fit = state.fit
-    state = state._replace(chunks=[c._replace(far=far_light(fit, c, profile)) for c in state.chunks])
+    far = each(lambda chunk: far_light(fit, chunk, profile), state.chunks)
+    state = state._replace(chunks=[c._replace(far=light) for c, light in zip(state.chunks, far, strict=True)])
     for sweep in range(sweeps):
-        found = [equations(fit, c, w, profile) for c, w in zip(state.chunks, state.weights, strict=True)]
+        told = functools.partial(equations, fit, profile=profile)
+        found = each(told, state.chunks, state.weights)
         system = (jnp.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])
         limit = LIMIT_NM / frame.pixel_size_nm
         fit, covariance = step(fit, state.known, *system, frame.near, frame.real, limit)
@@ -202,5 +205,6 @@ def _weighted(state: State, found: list[Equations], law: Float[np.ndarray, " 5"]
     """Pixels weighted by the noise as known, those that the fit cannot explain left out."""
     if law is None:
         return state
-    weights = [pixel_weights(s, c.inside, jnp.asarray(law)) for s, c in zip(found, state.chunks, strict=True)]
+    noise = jnp.asarray(law)
+    weights = each(lambda solved, chunk: pixel_weights(solved, chunk.inside, noise), found, state.chunks)
     return state._replace(weights=weights)
