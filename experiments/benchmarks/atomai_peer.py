@@ -62,12 +62,15 @@ def main(work, seconds):
     per_second = {}
     for name, coordinates in (("maps", False), ("maps and positions", True)):
         model.predict(sets["speed"][:1], compute_coords=coordinates, verbose=False)
+        frames, atoms = per_frame(sets["speed"]), 0
         begun = time.monotonic()
-        for frame in sets["speed"]:
-            model.predict(frame[None], compute_coords=coordinates, verbose=False)
-        per_second[name] = len(sets["speed"]) / (time.monotonic() - begun)
+        for frame in frames:
+            answer = model.predict(frame[None], compute_coords=coordinates, verbose=False)
+            atoms += len(answer[1][0]) if coordinates else 0
+        per_second[name] = len(frames) / (time.monotonic() - begun)
     np.savez_compressed(work / "atomai.npz", **out)
     facts = {"steps": step + 1, "seconds": spent, "look_seconds": times, "frames_per_second": per_second,
+             "atoms_per_speed_frame": atoms / len(frames),
              "versions": {"atomai": atomai.__version__, "torch": torch.__version__}}  # fmt: skip
     (work / "atomai.json").write_text(json.dumps(facts, indent=2))
 

@@ -8,6 +8,9 @@ by any script that takes TRUTH.csv and ATOMS.csv and prints them as JSON.
 
 Command:    python experiments/benchmarks/segmenter_against_atomai.py --peer-python PYTHON --seconds 300
 PYTHON is that of an environment with torch, atomai==0.8.1 and six; the versions stand in the result.
+Parts alone: --part speed times both side by side (AtomAI trained for --seconds before, 60 are enough for it to find the
+            atoms), 3 minutes; --part shipped scores the weights that ship, 4 minutes. Both renew what the result of a
+            whole run says of them and leave the rest, as the result says under "renewed".
 Result:     experiments/benchmarks/results/segmenter_against_atomai.json, and the figure beside it.
 """
 
@@ -23,14 +26,14 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
 import tyro
 from segmenter_figure import draw
 from segmenter_sets import TRAIN_PX_NM, Shot, cramer_rao_pm, scenes, shoot, training_images
-from skimage.transform import resize
+from segmenter_sides import frames_per_second, peer, peers_atoms, peers_view, save_training, speed_frames
 
 from rvaejax.analysis.scores import match_atoms, score_atoms
 from rvaejax.atoms.config import LocalisationConfig
@@ -43,12 +46,10 @@ from rvaejax.segmentation.pairs import PairStack, movies, stack
 from rvaejax.segmentation.predict import segment
 from rvaejax.segmentation.record import Segmenter
 from rvaejax.segmentation.train import train_segmenter
-from rvaejax.segmentation.weights import load_segmenter
 from rvaejax.types import Atoms, Movie
 
 DOSES, PIXELS = (2.0, 5.0, 10.0, 20.0, 40.0, 100.0, 200.0, 400.0), (0.008, 0.012, 0.016, 0.02, 0.025, 0.03)
 TABLE_PIXELS, TABLE_DOSES = (0.015, 0.016, 0.018, 0.02), (5.0, 40.0, 200.0)
-PEER = Path(__file__).with_name("atomai_peer.py")
 RESULTS = Path(__file__).with_name("results")
 NAME = "segmenter_against_atomai"
 LOOKS = 1.5
@@ -60,6 +61,8 @@ class Options:
 
     peer_python: Path
     """Python of AtomAI's environment."""
+    part: Literal["all", "speed", "shipped"] = "all"
+    """What to measure: everything, or one part of an earlier result anew."""
     seconds: float = 300.0
     """Training time of each."""
     images: int = 320
@@ -141,53 +144,47 @@ def train_ours(pairs: Path, held_out: Shot, seconds: float) -> tuple[Segmenter, 
     return Segmenter(config, (result.state.average,)), curve, int(result.state.step)
 
 
-def peers_view(shot: Shot) -> tuple[np.ndarray, float]:
-    """The frames at the pixel that AtomAI was trained at, in whole multiples of 8 px, and their scale."""
-    size = shot.frames.shape[1]
-    scale = shot.truth.pixel_size_nm / TRAIN_PX_NM
-    side = round(size * scale)
-    frames = shot.frames
-    if side != size:
-        small = side < size
-        frames = np.stack([resize(frame, (side, side), order=3, anti_aliasing=small) for frame in frames])
-    pad = -side % 8
-    return np.pad(frames, ((0, 0), (0, pad), (0, pad)), mode="edge").astype(np.float32), side / size
+def speed_alone(options: Options, result: dict[str, Any], held_out: Shot) -> None:
+    """Frames per second of both, anew."""
+    speed = speed_frames(shoot(scenes(options.specimens), 40.0, TRAIN_PX_NM))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        save_training(work, options.images)
+        np.savez(work / "sets.npz", held_out=held_out.frames, speed=speed)
+        facts = peer(options.peer_python, options.seconds, work)
+    result["ours"]["frames per second"] = frames_per_second(speed)
+    for name in ("frames_per_second", "atoms_per_speed_frame", "versions"):
+        result["atomai"][name] = facts[name]
+    result.setdefault("renewed", {})["speed"] = {"jax": jax.__version__, "AtomAI trained for s": facts["seconds"]}
 
 
-def peers_atoms(rows: np.ndarray, shot: Shot, scale: float) -> Atoms:
-    """AtomAI's rows of frame, x, y, class as atoms in the frames' own pixels."""
-    x, y = ((rows[:, i] + 0.5) / scale - 0.5 for i in (1, 2))
-    species = np.where(rows[:, 3] == 1, "C", "Si")
-    ones = np.ones(len(rows))
-    return Atoms(rows[:, 0].astype(int), x, y, species, ones, 0 * ones, shot.truth.pixel_size_nm)
+def scored_as_shipped(shot: Shot, scorer: Path | None) -> dict[str, Any]:
+    """Scores of the weights that ship, and the share of errors within one stated standard deviation."""
+    found = ours(None, shot)
+    return {"shipped": score(shot, found, scorer), "shipped, within one sd": within_one_sd(shot, found)}
 
 
-def frames_per_second(frames: np.ndarray) -> dict[str, float]:
-    """Frames of 512 x 512 px per second: maps alone, maps and positions in them, and refined positions."""
-    out = {}
-    movies_ = [Movie(frame[None], TRAIN_PX_NM, "option", name="speed") for frame in frames]
-    whole = load_segmenter()
-    for name, refine in (("maps", None), ("maps and positions", False), ("maps and refined positions", True)):
-        for repeat, movie in enumerate([*movies_, *movies_]):  # once to compile for each number of atoms
-            if repeat == len(movies_):
-                begun = time.monotonic()
-            maps = segment(movie, segmenter=whole)
-            if refine is not None:
-                find_atoms(maps, config=LocalisationConfig(refine=refine))
-        out[name] = len(frames) / (time.monotonic() - begun)
-    return out
+def shipped_alone(options: Options, result: dict[str, Any]) -> None:
+    """The shipped weights' scores, anew."""
+    for name, shot in known_sets(options.specimens).items():
+        result["multislice"][name] |= scored_as_shipped(shot, options.scorer)
+        print(name, json.dumps(result["multislice"][name]["shipped"]), flush=True)
+    result.setdefault("renewed", {})["shipped"] = {"jax": jax.__version__}
 
 
-def main(options: Options) -> None:
-    """Trains both, scores both, writes figures and numbers."""
-    logging.getLogger("rvaejax").setLevel(logging.ERROR)
-    sets = known_sets(options.specimens)
+def held_out_images() -> Shot:
+    """Images like those of the training, for curves."""
     held = training_images(12, seed=99)
     ones = np.ones(len(held["frame"]))
     x, y = held["xy"].T.astype(float)
     atoms = Atoms(held["frame"], x, y, held["species"], ones, 0 * ones, TRAIN_PX_NM)
-    held_out = Shot(held["images"], held["images"], atoms)
-    speed = np.stack([np.tile(s, (3, 3))[:512, :512] for s in sets["16 pm, 40 counts"].frames])
+    return Shot(held["images"], held["images"], atoms)
+
+
+def everything(options: Options, held_out: Shot) -> dict[str, Any]:
+    """Trains both and scores both."""
+    sets = known_sets(options.specimens)
+    speed = speed_frames(sets["16 pm, 40 counts"])
     result: dict[str, Any] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "jax": jax.__version__,
@@ -196,37 +193,46 @@ def main(options: Options) -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        train = training_images(options.images)
-        np.savez(work / "train.npz", **{k: train[k] for k in ("images", "masks", "pixel_size_nm")})
+        save_training(work, options.images)
         views = {name: peers_view(shot) for name, shot in sets.items()}
         np.savez(work / "sets.npz", held_out=held_out.frames, speed=speed, **{k: v for k, (v, _) in views.items()})
         segmenter, curve, steps = train_ours(work / "train.npz", held_out, options.seconds)
-        result["ours"] = {
-            "steps": steps,
-            "seconds and held-out F1": curve,
-            "frames per second": frames_per_second(speed),
-        }
-        subprocess.run(
-            [str(options.peer_python), str(PEER), str(work), str(options.seconds)], check=True, stdout=sys.stderr
-        )
-        found, facts = np.load(work / "atomai.npz"), json.loads((work / "atomai.json").read_text())
+        fps = frames_per_second(speed)
+        result["ours"] = {"steps": steps, "seconds and held-out F1": curve, "frames per second": fps}
+        facts = peer(options.peer_python, options.seconds, work)
+        found = np.load(work / "atomai.npz")
         looks = [
             [seconds, score(held_out, peers_atoms(found[f"look_{i}"], held_out, 1.0), None)["f1"]]
             for i, seconds in enumerate(facts["look_seconds"])
         ]
         result["atomai"] = {**facts, "seconds and held-out F1": looks}
         for name, shot in sets.items():
-            shipped = ours(None, shot)
             result.setdefault("multislice", {})[name] = {
                 "trained here": score(shot, ours(segmenter, shot), options.scorer),
-                "shipped": score(shot, shipped, options.scorer),
-                "shipped, within one sd": within_one_sd(shot, shipped),
+                **scored_as_shipped(shot, options.scorer),
                 "atomai": score(shot, peers_atoms(found[name], shot, views[name][1]), options.scorer),
                 "Cramér-Rao bound pm": cramer_rao_pm(shot) if shot.truth.pixel_size_nm >= TRAIN_PX_NM / 2 else None,
             }
             print(name, json.dumps(result["multislice"][name]), flush=True)
+    return result
+
+
+def main(options: Options) -> None:
+    """Measures, and writes figure and numbers."""
+    logging.getLogger("rvaejax").setLevel(logging.ERROR)
+    path = options.out / f"{NAME}.json"
+    if options.part == "all":
+        result = everything(options, held_out_images())
+    else:
+        if not path.is_file():
+            raise SystemExit(f"{path}: no earlier result to renew; run --part all first")
+        result = json.loads(path.read_text())
+        if options.part == "speed":
+            speed_alone(options, result, held_out_images())
+        else:
+            shipped_alone(options, result)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / f"{NAME}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     draw(result, options.out / f"{NAME}.png")
 
 
