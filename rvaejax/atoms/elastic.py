@@ -25,6 +25,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from rvaejax.atoms.patches import CHUNK, each, neighbours, padded, padded_rows
+from rvaejax.atoms.small_systems import solved_in_step
 from rvaejax.structure.bonds import bonds, neighbour_table
 
 WINDOW = 12  # neighbours in a window: the first three shells
@@ -107,20 +108,6 @@ def _solve(
     delta = jnp.einsum("nb,nbk->nk", toll[:, :, 3], solved)
     square = ((stretch[:, 0] - delta[:, :2]) ** 2).sum(1) + 2 * (shared[:, 0, 0] - delta[:, 3])
     return -own[:, :2], variance[:, 0] - own[:, 2], square
-
-
-def solved_in_step(systems: Float[Array, "n m k"]) -> Float[Array, "n m right"]:
-    """Solutions of positive definite systems with their right-hand sides appended, all eliminated at the same time.
-
-    Gauss and Jordan's way, the systems last in memory: LAPACK, one small system after the other, takes longer.
-    """
-    m = systems.shape[1]
-
-    def eliminated(i: Array, rows: Float[Array, "m k n"]) -> Float[Array, "m k n"]:
-        pivot = rows[i] / rows[i, i][None]
-        return (rows - rows[:, i][:, None] * pivot[None]).at[i].set(pivot)
-
-    return jnp.moveaxis(jax.lax.fori_loop(0, m, eliminated, jnp.moveaxis(systems, 0, 2))[:, m:], 2, 0)
 
 
 def settle(

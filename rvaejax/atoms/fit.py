@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from rvaejax.atoms.profile import Profile, functions, mixed
+from rvaejax.atoms.small_systems import inverse_of_three
 
 OUTLIER = 6.0  # pixels farther from the model than this many standard deviations do not count
 STIFFEST = 1e-6  # of the data's own precision: keeps equations solvable, and a slope without room at 0
@@ -222,15 +223,6 @@ def step(
     move = move * jnp.minimum(1.0, limit / jnp.maximum(length, 1e-9))
     moved = Fit(fit.xy + move, jnp.maximum(fit.height + change[:, 0], 1e-9))
     return Step(moved, inverse[:, 1:, 1:])
-
-
-def inverse_of_three(matrices: Float[Array, "n 3 3"]) -> Float[Array, "n 3 3"]:
-    """Inverses of symmetric 3 x 3 matrices by their cofactors, after their diagonals are scaled to 1."""
-    scale = 1 / jnp.sqrt(jnp.maximum(jnp.abs(jnp.diagonal(matrices, axis1=1, axis2=2)), 1e-30))
-    rows = jnp.moveaxis(matrices * scale[:, :, None] * scale[:, None, :], 1, 0)
-    cofactors = jnp.stack([jnp.cross(rows[(i + 1) % 3], rows[(i + 2) % 3]) for i in range(3)], 2)
-    determinant = (rows[0] * cofactors[:, :, 0]).sum(1)
-    return cofactors / determinant[:, None, None] * scale[:, :, None] * scale[:, None, :]
 
 
 @jax.jit

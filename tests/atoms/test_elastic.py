@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rvaejax.atoms.elastic import FREEDOM, SLACK, bound, settle, sheet_sites, smoothed, solved_in_step, spread, windows
+from rvaejax.atoms.elastic import FREEDOM, SLACK, bound, settle, sheet_sites, smoothed, spread, windows
+from rvaejax.atoms.small_systems import inverse_of_three, solved_in_step
 
 PX_NM = 0.016
 BOND = 0.142 / PX_NM
@@ -81,6 +82,14 @@ def test_systems_solved_in_step_are_those_solved_one_by_one():
     right = rng.normal(size=(50, 13, 4))
     together = jax.jit(solved_in_step)(jnp.asarray(np.concatenate([systems, right], 2), jnp.float32))
     np.testing.assert_allclose(together, np.linalg.solve(systems, right), atol=2e-3)
+
+
+def test_matrices_of_three_are_inverted_whatever_their_units():
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=(50, 3, 5)) * np.array([1e-7, 1.0, 1e4])[:, None]
+    matrices = half @ half.transpose(0, 2, 1)
+    inverse = jax.jit(inverse_of_three)(jnp.asarray(matrices, jnp.float32))
+    np.testing.assert_allclose(np.einsum("npq,nqr->npr", matrices, inverse)[:, [0, 1, 2], [0, 1, 2]], 1.0, atol=1e-3)
 
 
 def test_an_atom_that_does_not_follow_is_left_alone(bent):
