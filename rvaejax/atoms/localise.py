@@ -16,7 +16,7 @@ import math
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 from scipy.special import expit, logit
 
 from rvaejax.atoms.config import LocalisationConfig
@@ -67,8 +67,9 @@ def localise_frame(
     score = probability(overlap.sum(1), config)
     excess = np.maximum(variance - lengths.blob**2 - (config.blur_nm / pixel_size_nm) ** 2, 0)
     sd = np.sqrt(config.spread_gain**2 * excess + (config.floor_nm / pixel_size_nm) ** 2)
-    keep = score >= config.threshold
-    return (pixel + offset)[keep], species_of(overlap, config.dopant_share)[keep], score[keep], sd[keep]
+    xy = pixel + offset
+    keep = (score >= config.threshold) & is_inside(xy, maps.shape)
+    return xy[keep], species_of(overlap, config.dopant_share)[keep], score[keep], sd[keep]
 
 
 def found_spots(maps: Num[Array, "h w c"], lengths: Lengths, pixel_size_nm: float) -> Spots:
@@ -110,6 +111,12 @@ def species_of(weights: Float[np.ndarray, "n c"], dopant_share: float) -> Int[np
     best = weights.argmax(1)
     share = weights.max(1) / np.maximum(weights.sum(1), 1e-12)
     return np.where(share >= dopant_share, best, 0)
+
+
+def is_inside(xy: Float[np.ndarray, "n 2"], shape: tuple[int, ...]) -> Bool[np.ndarray, " n"]:
+    """Which positions (x, y) [px] lie in a frame (h, w, ...); atoms beyond it only shine in."""
+    inside = (xy >= -0.5) & (xy <= np.array([shape[1], shape[0]]) - 0.5)
+    return np.asarray(inside.all(axis=1))
 
 
 def is_credible(score: Float[np.ndarray, " n"], least: float) -> bool:
@@ -193,5 +200,6 @@ def _frame_rows(maps: Maps, t: int, config: LocalisationConfig) -> list[np.ndarr
         px = maps.input_pixel_size_nm
         (x, y), sd = (v.T for v in refined(frame, np.column_stack([x, y]), species, sd, px, config.prior_gain))
     columns = [np.full(len(x), t), x, y, np.asarray(maps.species)[species], score, sd]
-    order = np.lexsort((x, y))
+    inside = np.flatnonzero(is_inside(np.column_stack([x, y]), maps.input_size))
+    order = inside[np.lexsort((x[inside], y[inside]))]
     return [column[order] for column in columns]

@@ -124,15 +124,25 @@ def _summed(terms: Iterable[Array]) -> Array:
     return functools.reduce(operator.add, terms)
 
 
+def _inside(shape: tuple[int, ...], pixel: Int[Array, "n 2"], reach: int) -> Float[Array, "2 k n"]:
+    """1 where a patch's columns and rows lie in the frame, else 0."""
+    at = jnp.arange(-reach, reach + 1)[None, :, None] + pixel.T[:, None]
+    size = jnp.array([shape[1], shape[0]])[:, None, None]
+    return ((at >= 0) & (at < size)).astype(jnp.float32)
+
+
 def _bell(grid: Float[Array, " k"], centre: Float[Array, " n"], sigma: float) -> Float[Array, "k n"]:
     return jnp.exp(-0.5 * ((grid[:, None] - centre[None]) / sigma) ** 2)
 
 
-def weighted_centroids(patches: Float[Array, "k k n"], blob: float) -> tuple[Float[Array, "2 n"], Float[Array, " n"]]:
+def weighted_centroids(
+    patches: Float[Array, "k k n"], inside: Float[Array, "2 k n"], blob: float
+) -> tuple[Float[Array, "2 n"], Float[Array, " n"]]:
     """Centre (x, y) of the blob in each patch, from the patch's middle, and its variance per axis [px, px²].
 
     A centroid weighted by a Gaussian of width w moves from its centre by w² / (w² + b²) of the way to a Gaussian blob
-    of width b; dividing by that factor and repeating converges on the blob's centre.
+    of width b; dividing by that factor and repeating converges on the blob's centre. Where the frame's border cuts the
+    blob, its centroid is compared with that of a Gaussian that is cut at the same place.
     """
     reach = patches.shape[0] // 2
     window = WINDOW_OF_BLOB * blob
@@ -148,8 +158,15 @@ def weighted_centroids(patches: Float[Array, "k k n"], blob: float) -> tuple[Flo
         first = jnp.stack([_summed(columns * dx**order), _summed(rows * dy**order)])
         return first / jnp.maximum(_summed(rows), 1e-12)[None]
 
+    both = 1 / math.hypot(1 / blob, 1 / window)  # width of blob times weight
+
+    def expected(centre: Float[Array, " n"], seen: Float[Array, "k n"]) -> Float[Array, " n"]:
+        shown = _bell(grid, centre, both) * seen
+        return _summed(shown * grid[:, None]) / jnp.maximum(_summed(shown), 1e-12)
+
     def nearer(_: int, centre: Float[Array, "2 n"]) -> Float[Array, "2 n"]:
-        return jnp.clip(centre + gain * (moment(centre, 1) - centre), -reach / 2, reach / 2)
+        cut = jnp.stack([expected(c, seen) for c, seen in zip(centre, inside, strict=True)])
+        return jnp.clip(centre + gain * (moment(centre, 1) - cut), -reach / 2, reach / 2)
 
     centre = jax.lax.fori_loop(0, ITERATIONS, nearer, jnp.zeros((2, patches.shape[2])))
     variance = moment(centre, 2).mean(0)
@@ -157,11 +174,13 @@ def weighted_centroids(patches: Float[Array, "k k n"], blob: float) -> tuple[Flo
     return centre, 1 / jnp.maximum(1 / jnp.maximum(variance, 1e-6) - 1 / window**2, 1e-3)
 
 
-def _overlaps(patches: Float[Array, "c k k n"], centre: Float[Array, "2 n"], blob: float) -> Float[Array, "n c"]:
-    """Overlap of each map with a label at the centre, over that of the label with itself."""
+def _overlaps(
+    patches: Float[Array, "c k k n"], inside: Float[Array, "2 k n"], centre: Float[Array, "2 n"], blob: float
+) -> Float[Array, "n c"]:
+    """Overlap of each map with a label at the centre, over that of what the frame shows of the label with itself."""
     reach = patches.shape[1] // 2
     gx, gy = (_bell(jnp.arange(-reach, reach + 1.0), c, blob) for c in centre)
-    norm = _summed(gx**2) * _summed(gy**2)
+    norm = jnp.maximum(_summed(gx**2 * inside[0]) * _summed(gy**2 * inside[1]), 1e-12)
     rows = _summed(patches[:, :, j] * gx[j][None, None] for j in range(len(gx)))
     return (_summed(rows[:, i] * gy[i][None] for i in range(len(gy))) / norm[None]).T
 
@@ -186,10 +205,12 @@ def find_spots(maps: Num[Array, "h w c"], lengths: Lengths, rows: int) -> Spots:
     pixel = jnp.stack([x, y], 1)
     patches = _patches(maps, pixel, lengths.reach)
     whole = patches.sum(0)
-    centre, variance = weighted_centroids(whole, lengths.blob)
+    inside = _inside(density.shape, pixel, lengths.reach)
+    centre, variance = weighted_centroids(whole, inside, lengths.blob)
     disc = jnp.asarray(_disc(lengths.reach, lengths.blob), jnp.float32)
     mass = (whole * disc[:, :, None]).sum((0, 1)) / (2 * math.pi * lengths.blob**2)
-    return Spots(pixel, centre.T, variance, mass, _overlaps(patches, centre, lengths.blob), peak.sum(dtype=jnp.int32))
+    overlap = _overlaps(patches, inside, centre, lengths.blob)
+    return Spots(pixel, centre.T, variance, mass, overlap, peak.sum(dtype=jnp.int32))
 
 
 @functools.partial(jax.jit, static_argnames="lengths")
@@ -227,5 +248,6 @@ def split_spots(
     missed = (((jnp.minimum(label(1.0) + label(-1.0), 1.0) - whole[:, :, None]) ** 2) * disc[..., None]).sum((0, 1))
     best = arms[:, missed.argmin(0)]
     ends = (mean + best, mean - best)
-    overlaps = [_overlaps(patches, end, blob) for end in ends]
+    inside = _inside(maps.shape, pixel, reach)
+    overlaps = [_overlaps(patches, inside, end, blob) for end in ends]
     return jnp.stack([end.T for end in ends], 1), jnp.stack(overlaps, 1)

@@ -1,5 +1,7 @@
 """Atoms out of maps that are drawn here, blob by blob, so that every answer is known."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ from rvaejax.atoms.localise import SPLIT_ROWS, find_atoms, found_spots, localise
 from rvaejax.atoms.spots import Lengths, find_spots, is_peak, weighted_centroids
 from rvaejax.errors import ConfigError, NoAtomsError
 from rvaejax.simulate.config import BOND_NM, ImagingConfig
-from rvaejax.types import Maps
+from rvaejax.types import Maps, Movie
 
 PX = 0.02
 CONFIG = LocalisationConfig()
@@ -124,14 +126,18 @@ def test_peaks_are_those_found_one_by_one(separation, levels):
 
 
 def _weighted_centroid(density, pixel):
-    """The centroid of one blob, step by step in NumPy."""
+    """The centroid of one blob, step by step in NumPy, compared with that of a label that the border cuts alike."""
     y, x = np.indices(density.shape)
     x, y = x - pixel[0], y - pixel[1]
     near, window, at = np.maximum(abs(x), abs(y)) <= LENGTHS.reach, 0.75 * BLOB, np.zeros(2)
     for _ in range(4):
-        weight = near * density * np.exp(-0.5 * ((x - at[0]) ** 2 + (y - at[1]) ** 2) / window**2)
-        mean = np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
-        at = np.clip(at + (1 + (BLOB / window) ** 2) * (mean - at), -LENGTHS.reach / 2, LENGTHS.reach / 2)
+        squared = (x - at[0]) ** 2 + (y - at[1]) ** 2
+        weight = near * np.exp(-0.5 * squared / window**2)
+        mean, cut = (
+            np.array([(w * x).sum(), (w * y).sum()]) / w.sum()
+            for w in (weight * density, weight * np.exp(-0.5 * squared / BLOB**2))
+        )
+        at = np.clip(at + (1 + (BLOB / window) ** 2) * (mean - cut), -LENGTHS.reach / 2, LENGTHS.reach / 2)
     return at
 
 
@@ -251,12 +257,27 @@ def test_atoms_at_the_very_border_are_found():
     assert _pairs(xy, found)[1].max() < 0.75  # half a blob is all there is
 
 
+def test_a_blob_cut_by_the_border_is_where_its_middle_is():
+    """What is left of it has its centroid farther in, and would be an atom that stands beside its neighbour."""
+    xy = np.array([[0.0, 40.0], [95.0, 60.3], [40.2, 0.8], [60.0, 94.6], [-0.3, 80.0]])
+    found, _, score, _ = localise_frame(_maps(xy), PX, CONFIG)
+    assert _pairs(xy, found)[1].max() < 0.15 and score.min() > 0.9
+
+
+def test_an_atom_beyond_the_border_is_none_of_the_frames():
+    inside = np.array([[6.0, 40.0], [40.0, 30.0]])
+    beyond = np.array([[-1.5, 40.3], [97.0, 20.0], [70.0, -2.0]])
+    found = localise_frame(_maps(np.concatenate([inside, beyond])), PX, CONFIG)[0]
+    assert _pairs(inside, found)[1].max() < 0.1
+
+
 def test_the_centroid_of_a_blob_of_another_width():
     """The correction of the weighted centroid holds at its fixed point whatever the blob's width."""
     d = np.arange(-6, 7)
     for width in (1.3, 1.7, 2.4):
         patch = np.exp(-0.5 * ((d[None] - 0.37) ** 2 + (d[:, None] + 0.22) ** 2) / width**2)
-        centre, variance = jax.jit(weighted_centroids, static_argnums=1)(jnp.asarray(patch)[..., None], BLOB)
+        whole = jnp.ones((2, len(d), 1))
+        centre, variance = jax.jit(weighted_centroids, static_argnums=2)(jnp.asarray(patch)[..., None], whole, BLOB)
         assert centre[:, 0] == pytest.approx([0.37, -0.22], abs=0.02)
         assert variance[0] == pytest.approx(width**2, rel=0.05)
 
@@ -321,3 +342,16 @@ def test_atoms_that_merge_into_one_blob_are_split(apart_nm):
         assert distance.max() * PX < 0.012 and (score > 0.8).all()
     whole, *_ = localise_frame(_maps(_lattice(0.2)), PX, CONFIG)
     assert len(whole) == len(_lattice(0.2))  # and nothing else is
+
+
+def test_atoms_that_refinement_moves_beyond_the_border_are_none_of_the_frames(monkeypatch):
+    xy = np.array([[0.1, 40.0], [40.0, 95.2], [30.0, 30.0], [60.0, 60.0]])
+
+    def refined(image, places, species, sd, pixel_size_nm, prior_gain):
+        outwards = np.where(places < 1, -1.0, np.where(places > 94, 1.0, 0.0))
+        return places + outwards, sd
+
+    monkeypatch.setattr("rvaejax.atoms.localise.refined", refined)
+    film = Movie(np.zeros((1, 96, 96), np.float32), PX, "option", name="film")
+    atoms = find_atoms(replace(_as_maps(_maps(xy)[None], (96, 96), PX), movie=film))
+    np.testing.assert_allclose(np.column_stack([atoms.x, atoms.y]), [[30, 30], [60, 60]], atol=0.01)
