@@ -34,7 +34,7 @@ def each(function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
 
     XLA gives one core to one call of this size.
     """
-    if len(columns[0]) == 1 or jax.default_backend() != "cpu":
+    if len(columns[0]) < 2 or jax.default_backend() != "cpu":
         return [function(*row) for row in zip(*columns, strict=True)]
     return list(_threads().map(lambda *row: jax.block_until_ready(function(*row)), *columns))
 

@@ -37,8 +37,9 @@ def fit_profile(
     """
     every = slice(None, None, max(1, len(weight) // FEW))
     few = Patches(patches.grid, *(part[every] for part in patches[1:]))
-    told = each(lambda core: _solve(fit, few, weight[every], core, count, spread)[0], list(cores))
-    core = float(cores[int(np.argmin(told))])
+    tried = list(cores) if len(cores) > 1 else []
+    residuals = each(lambda core: _solve(fit, few, weight[every], core, count, spread)[0], tried)
+    core = float(cores[int(np.argmin(residuals or [0.0]))])
     _, weights = _solve(fit, patches, weight, core, count, spread)
     return Profile(jnp.float32(core), jnp.asarray(weights, jnp.float32))
 
