@@ -55,29 +55,16 @@ def transposed(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c f"], stri
     return functools.reduce(jnp.add, pieces)
 
 
-class Strided(nn.Module):
-    """A 3x3 convolution of stride 2 with a bias."""
+class Convolution(nn.Module):
+    """A 3x3 convolution with a bias, strided or transposed."""
 
     filters: int
     stride: int = 2
+    up: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b hs ws f"]:
-        """The layer's output."""
+        """The layer's output: 1 / stride of the size, or, `up`, stride times the size."""
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (SIDE, SIDE, x.shape[-1], self.filters))
         bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-        return strided(x, kernel, self.stride) + bias[None, None, None]
-
-
-class Transposed(nn.Module):
-    """A transposed 3x3 convolution with a bias."""
-
-    filters: int
-    stride: int = 2
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b ht wt f"]:
-        """The layer's output."""
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (SIDE, SIDE, x.shape[-1], self.filters))
-        bias = self.param("bias", nn.initializers.zeros, (self.filters,))
-        return transposed(x, kernel, self.stride) + bias[None, None, None]
+        return (transposed if self.up else strided)(x, kernel, self.stride) + bias[None, None, None]

@@ -36,7 +36,7 @@ from rvaejax.pipeline.dynamics import OFF_CRYSTAL, run_curves, structure_of
 from rvaejax.pipeline.late_figures import FEWEST_ATOMS
 from rvaejax.pipeline.results import Results, Stopwatch
 from rvaejax.pipeline.resume import was_begun
-from rvaejax.pipeline.run import check_inputs_survive, finish, train_within
+from rvaejax.pipeline.run import CONDITIONS, check_inputs_survive, finish, train_within
 from rvaejax.plotting import conditions as plots
 from rvaejax.plotting.style import save_figure
 from rvaejax.report import write_report
@@ -51,7 +51,6 @@ from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
 log = logging.getLogger(__name__)
 
 RESERVED = ("figures", "checkpoints")
-TABLE = "conditions.csv"
 OFF = "share of surroundings off the crystal"
 
 
@@ -192,7 +191,7 @@ def _compare(out: Path, results: dict[str, Results], config: RunConfig, watch: S
     save_figure(plots.distributions(latents), out / "figures" / "condition_distributions.png")
     save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
     rows = [_row(i, told, one, curves[label]) for i, (label, one) in enumerate(results.items())]
-    write_text(out / TABLE, _csv(rows))
+    write_text(out / CONDITIONS, _csv(rows))
     summary: dict[str, Any] = {"title": " and ".join(results), "notes": list(_notes(told))}
     summary |= {str(row["condition"]): {k: v for k, v in row.items() if k != "condition"} for row in rows}
     write_text(out / "summary.json", json.dumps({**summary, "seconds": watch.seconds}, indent=2))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rvaejax.errors import MissingFileError
 from rvaejax.io.files import check_output, check_source_survives, prepare_output, write_text
 from rvaejax.io.latents import write_latents_h5
@@ -33,6 +35,7 @@ from rvaejax.types import EMPTY, Atoms, Maps, Movie, SubImages
 
 log = logging.getLogger(__name__)
 
+CONDITIONS = "conditions.csv"  # the table by which a folder of several movies is known
 AFTERWARDS = 0.12  # share of the time budget kept for encoding, figures and the report, with at least
 AFTERWARDS_S = 8.0  # this many seconds
 ENCODE_S = 0.4e-3  # seconds per sub-image that encoding may take
@@ -135,9 +138,18 @@ def report(folder: Path) -> Path:
     Raises:
         MissingFileError: the folder holds no finished run.
     """
+    if (folder / CONDITIONS).is_file():
+        return _conditions_report(folder)
     if not (folder / "latents.h5").is_file():
         raise MissingFileError(f"{folder}: holds no finished run (no latents.h5); give the folder that --out named")
     draw_figures(folder)
+    return write_report(folder)
+
+
+def _conditions_report(folder: Path) -> Path:
+    """The reports of several movies that were analysed together, and the page of their comparison."""
+    for label in yaml.safe_load((folder / "config.yaml").read_text())["conditions"]["labels"]:
+        report(folder / label)
     return write_report(folder)
 
 

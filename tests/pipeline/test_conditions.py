@@ -20,6 +20,7 @@ from rvaejax.io.tables import write_atoms
 from rvaejax.pipeline.check import judged_rows, run_subimages, shared_rows
 from rvaejax.pipeline.conditions import checked_labels, run_conditions
 from rvaejax.pipeline.config import CheckConfig, RunConfig
+from rvaejax.pipeline.run import report
 from rvaejax.plotting.conditions import curves, distributions
 from rvaejax.rvae.model import split_rows
 from rvaejax.rvae.storage import load_model
@@ -162,6 +163,9 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     main(["run", *map(str, sources), "--out", str(out), *arguments])
     assert load_model(out).steps == model.steps
     rows = {row["condition"]: row for row in csv.DictReader((out / "conditions.csv").read_text().splitlines())}
+    (out / "report.html").unlink()
+    (out / "hot" / "report.html").unlink()
+    assert report(out) == out / "report.html" and (out / "hot" / "report.html").is_file()
     for name in ("atoms", "sub-images"):
         assert rows["hot"][name] == before["hot"][name]
     with pytest.raises(ConfigError, match="labels"):

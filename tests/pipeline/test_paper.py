@@ -138,7 +138,7 @@ def decoded(sheet, path, **options):
 
 def test_the_authors_maps_give_back_their_atoms(sheet, tmp_path):
     found = decoded(sheet, tmp_path / "decoded.npy", px_nm=PX)
-    maps, atoms = found.known
+    maps, atoms = found.known()
     assert maps.species == ("C", "Si") and maps.probabilities[0].shape == (SIZE, SIZE, 2)
     inner = (np.minimum(sheet.x, sheet.y) > 6) & (np.maximum(sheet.x, sheet.y) < SIZE - 7)
     for t in range(3):

@@ -33,7 +33,7 @@ class PaperOptions:
         classes: components of each method.
         manifold: images along each side of a latent manifold.
         share: of each frame's sub-images, for the training on a part of them.
-        frames: use so many frames, evenly spaced; by default all.
+        frames: use so many frames, evenly spaced, or simulate so many; by default all, and 50.
         max_seconds: time for the analysis of each window; what follows is not counted.
         small: a small trial of everything: few frames, short trainings.
         seed: the one source of randomness.

@@ -93,9 +93,11 @@ def stages(out: Path, used: source.Source, options: PaperOptions) -> None:
 
 def _analyse(folder: Path, used: source.Source, options: PaperOptions, *, large: bool, small: Path) -> None:
     """The run on one size of windows; large ones are cut from the maps that the small ones were cut from."""
-    known = used.known
-    if large and known is None:
+    known = None
+    if large:
         known = read_maps(small / "maps.h5"), read_atoms(small / "atoms.csv")
+    elif used.known is not None and not (folder / "config.yaml").is_file():
+        known = used.known()
 
     def summarise(results: Results) -> dict[str, Any]:
         if used.truth is None:

@@ -32,13 +32,13 @@ class Source(NamedTuple):
     Attributes:
         movie: its frames.
         about: what it is, in words.
-        known: maps and atoms, where they do not have to be found.
+        known: makes maps and atoms, where they are not to be found by the segmenter.
         truth: of a simulated movie that was made just now.
     """
 
     movie: Movie
     about: str
-    known: tuple[Maps, Atoms] | None = None
+    known: Callable[[], tuple[Maps, Atoms]] | None = None
     truth: Truth | None = None
 
 
@@ -100,7 +100,7 @@ def authors(path: Path, options: PaperOptions) -> Source:
         (len(kept), *shape[1:], 2), lambda i: np.clip(np.asarray(array[kept[i]][..., :2], np.float32), 0, 1)
     )
     maps = Maps(classes, SPECIES, px, movie.size, px, name)
-    return Source(movie, f"{name}, the authors' maps of C and Si", (maps, find_atoms(maps)))
+    return Source(movie, f"{name}, the authors' maps of C and Si", lambda: (maps, find_atoms(maps)))
 
 
 def thinned(movie: Movie, count: int | None) -> Movie:
