@@ -6,8 +6,6 @@ strided ones are. Cut into the kernel's taps, both are one matrix product and a 
 
 from __future__ import annotations
 
-import functools
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
@@ -44,15 +42,18 @@ def transposed(x: Float[Array, "b h w c"], kernel: Float[Array, "k k c f"], stri
     k, c, f = len(kernel), kernel.shape[2], kernel.shape[3]
     before = k - 1 if stride > k - 1 else -(-(k + stride - 2) // 2)
     each = x @ kernel.transpose(2, 0, 1, 3).reshape(c, k * k * f)
-    pieces = []
+    # each tap falls on one of stride x stride interleaved images, all of the input's size
+    phases: dict[tuple[int, int], Array] = {}
     for tap in range(k * k):
-        config = [(0, 0, 0)]
-        for shift, side in zip(divmod(tap, k), x.shape[1:3], strict=True):
-            low = before - shift
-            config.append((low, side * stride - (stride * (side - 1) + 1) - low, stride - 1))
-        piece = each[..., tap * f : (tap + 1) * f]
-        pieces.append(lax.pad(piece, jnp.zeros((), x.dtype), [*config, (0, 0, 0)]))
-    return functools.reduce(jnp.add, pieces)
+        (i, row), (j, column) = (divmod(before - shift, stride) for shift in divmod(tap, k))
+        moved = [(0, 0, 0), (i, -i, 0), (j, -j, 0), (0, 0, 0)]
+        piece = lax.pad(each[..., tap * f : (tap + 1) * f], jnp.zeros((), x.dtype), moved)
+        known = phases.get((row, column))
+        phases[row, column] = piece if known is None else known + piece
+    none = jnp.zeros((*x.shape[:3], f), x.dtype)
+    lines = [jnp.stack([phases.get((r, q), none) for q in range(stride)], 3) for r in range(stride)]
+    b, h, w = x.shape[:3]
+    return jnp.stack(lines, 2).reshape(b, h * stride, w * stride, f)
 
 
 class Convolution(nn.Module):

@@ -47,7 +47,7 @@ class PaperOptions:
     large_window_nm: float = 1.0
     preset: str = "default"
     steps: int | None = None
-    baseline_steps: int = 1000
+    baseline_steps: int = 600
     rows: int = 20_000
     classes: int = 9
     manifold: int = 9
