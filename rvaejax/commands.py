@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from rvaejax.errors import ConfigError
-from rvaejax.model_commands import Scan
+from rvaejax.model_commands import Reproduce, Scan
 from rvaejax.pipeline.config import RunConfig, SegmenterOptions, TrainOptions, check_seed
 from rvaejax.run_commands import Check, Posterior, Report, Track
 from rvaejax.simulate.config import MovieConfig
@@ -52,10 +52,10 @@ class Demo:
 
 @dataclass(frozen=True)
 class Run:
-    """Movie or image file to atoms, latents, figures and a report."""
+    """Movie or image file to atoms, latents, figures and a report; several movies with one model, and compared."""
 
-    input: Input
-    """Movie, image, HDF5 file, folder of images, or table of coordinates."""
+    input: tyro.conf.Positional[tuple[Path, ...]]
+    """Movie, image, HDF5 file, folder of images, or table of coordinates; several for one model and a comparison."""
     out: Path
     """Folder for the results."""
     options: Annotated[RunConfig, tyro.conf.arg(name="")] = field(default_factory=RunConfig)
@@ -63,14 +63,31 @@ class Run:
     """Replace the results of an earlier run."""
     resume: bool = False
     """Go on with a run that was interrupted."""
+    labels: tuple[str, ...] = ()
+    """Of several movies: what each stands for (temperature, dose); by default their names."""
+
+    def __post_init__(self) -> None:
+        if not self.input:
+            raise ConfigError("INPUT is missing: name a movie, an image, or a table of coordinates")
+        if self.labels and len(self.labels) != len(self.input):
+            raise ConfigError(f"--labels: {len(self.labels)} for {len(self.input)} movies; give one for each")
 
     def execute(self) -> None:
         """Runs the whole way and says where the report is."""
-        from rvaejax.pipeline.run import run
-
-        results = run(self.input, self.out, self.options, overwrite=self.overwrite, resume=self.resume)
-        print(f"{len(results.atoms)} atoms in {len(results.movie)} frames, {len(results.subimages)} sub-images")
+        for label, one in self._found().items():
+            sizes = f"{len(one.atoms)} atoms in {len(one.movie)} frames, {len(one.subimages)} sub-images"
+            print(f"{label}: {sizes}" if len(self.input) > 1 else sizes)
         print(f"report: {self.out / 'report.html'}")
+
+    def _found(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"overwrite": self.overwrite, "resume": self.resume}
+        if len(self.input) == 1:
+            from rvaejax.pipeline.run import run
+
+            return {"": run(self.input[0], self.out, self.options, **options)}
+        from rvaejax.pipeline.conditions import run_conditions
+
+        return run_conditions(self.input, self.out, self.options, labels=self.labels, **options)
 
 
 @dataclass(frozen=True)
@@ -216,4 +233,5 @@ COMMANDS: dict[str, Any] = {
     "posterior": Posterior,
     "track": Track,
     "report": Report,
+    "reproduce": Reproduce,
 }

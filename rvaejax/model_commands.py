@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
+from rvaejax.pipeline.paper.config import PaperOptions
 from rvaejax.pipeline.scan_config import ScanOptions
 
 
@@ -36,3 +37,25 @@ class Scan:
         )
         print(table(rows))
         print(f"scan: {self.out / 'scan.csv'}")
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Reproduces a publication's figures: each with what the publication shows and what this run shows beside it."""
+
+    what: tyro.conf.Positional[Literal["paper"]]
+    """paper: Kalinin, Dyck, Jesse, Ziatdinov, Science Advances 7, eabd5084 (2021)."""
+    out: Path
+    """Folder for figures, numbers.json, paper.md and paper.html."""
+    options: Annotated[PaperOptions, tyro.conf.arg(name="")] = field(default_factory=PaperOptions)
+    overwrite: bool = False
+    """Replace an earlier reproduction."""
+    resume: bool = False
+    """Go on with one that was interrupted: stages that are done are not done again."""
+
+    def execute(self) -> None:
+        """Reproduces and says where the page is."""
+        from rvaejax.pipeline.paper.reproduce import reproduce
+
+        reproduce(self.out, self.options, overwrite=self.overwrite, resume=self.resume)
+        print(f"page: {self.out / 'paper.html'}")

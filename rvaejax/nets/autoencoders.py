@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from rvaejax.nets.convolutions import Convolution
 from rvaejax.nets.encoders import Normal
 from rvaejax.nets.network import Network
 
@@ -36,7 +37,7 @@ class _ConvEncoder(nn.Module):
     def __call__(self, images: Float[Array, "b h w c"]) -> Normal:
         x = images
         for filters in self.filters:
-            x = nn.relu(nn.Conv(filters, (3, 3), strides=2)(x))
+            x = nn.relu(Convolution(filters)(x))
         mean = nn.Dense(self.latents)(x.reshape(len(x), -1))
         return Normal(mean, jnp.full_like(mean, -jnp.inf))
 
@@ -52,8 +53,8 @@ class _ConvDecoder(nn.Module):
         x = nn.relu(nn.Dense(small[0] * small[1] * self.filters[-1])(latents))
         x = x.reshape(len(x), *small, self.filters[-1])
         for filters in reversed(self.filters):
-            x = nn.relu(nn.ConvTranspose(filters, (3, 3), strides=(2, 2))(x))
-        return nn.ConvTranspose(c, (3, 3))(x)[:, :h, :w]
+            x = nn.relu(Convolution(filters, up=True)(x))
+        return Convolution(c, stride=1, up=True)(x)[:, :h, :w]
 
 
 class _PlainEncoder(nn.Module):

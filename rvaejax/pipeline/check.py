@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import math
@@ -72,7 +73,8 @@ def check(run: Path, source: Path | None, config: CheckConfig) -> dict[str, Any]
     check_fits(model, subimages)
     if len(subimages) < FEWEST:
         raise ImageError(f"{source or run}: {len(subimages)} sub-images are too few to check with: at least {FEWEST}")
-    rows, held = judged_rows(model, len(subimages), config, own or _is_training_set(run, subimages))
+    own = own or _is_training_set(run, subimages)
+    rows, held = judged_rows(model, len(subimages), config, own, shared_rows(run) if own else None)
     about = {"sub-images judged": len(rows), "of": len(subimages), "held out of the training": held}
     found = check_invariance(model, rows_of(subimages, rows), turns=config.turns, seed=config.seed)
     sections = {"about": {**about, "turns of each": config.turns, "seed": config.seed}, **found}
@@ -102,6 +104,12 @@ def run_subimages(run: Path) -> SubImages:
     return subimages
 
 
+def shared_rows(run: Path) -> tuple[int, int] | None:
+    """Where the sub-images of one of several movies stand in the training that all had in common, and its length."""
+    shared = (yaml.safe_load((run / "config.yaml").read_text()) or {}).get("shared")
+    return None if shared is None else (int(shared["first"]), int(shared["of"]))
+
+
 def _cut_again(run: Path, options: Mapping[str, Any]) -> SubImages:
     """From the stored maps, or, where frames were cut, from the few frames that the run has kept."""
     atoms, window_nm, centres = read_atoms(run / "atoms.csv"), float(options["window_nm"]), WindowConfig().centres
@@ -109,18 +117,27 @@ def _cut_again(run: Path, options: Mapping[str, Any]) -> SubImages:
         rows = read_latents_h5(run / "latents.h5")
         ones, centres = np.ones(len(rows.frame)), ()
         atoms = Atoms(rows.frame, rows.x, rows.y, rows.species, ones, 0 * ones, atoms.pixel_size_nm)
+    px = options.get("window_px_nm")
+    cut = functools.partial(cut_subimages, window_nm=window_nm, window_px_nm=px, centres=centres)
     if options["source"] == "maps":
-        return cut_subimages(read_maps(run / "maps.h5"), atoms, window_nm=window_nm, centres=centres)
+        return cut(read_maps(run / "maps.h5"), atoms)
     with np.load(run / "frames.npz", allow_pickle=False) as kept:
         frames, index = kept["frames"], kept["index"]
     atoms = atoms.select(np.isin(atoms.frame, index))
     atoms = replace(atoms, frame=np.searchsorted(index, atoms.frame))
-    return cut_subimages(Movie(frames, atoms.pixel_size_nm, name=str(run)), atoms, window_nm=window_nm, centres=centres)
+    return cut(Movie(frames, atoms.pixel_size_nm, name=str(run)), atoms)
 
 
-def judged_rows(model: TrainedRVAE, n: int, config: CheckConfig, own: bool) -> tuple[Integer[np.ndarray, " m"], bool]:
-    """Rows that are judged, drawn from those held out of the training where these are known; and whether they are."""
-    held = split_rows(n, model.config.training.holdout, model.seed)[1] if own else np.zeros(0, int)
+def judged_rows(
+    model: TrainedRVAE, n: int, config: CheckConfig, own: bool, shared: tuple[int, int] | None = None
+) -> tuple[Integer[np.ndarray, " m"], bool]:
+    """Rows that are judged, drawn from those held out of the training where these are known; and whether they are.
+
+    `shared` is the first of the n rows in a training on several movies, and the number of all rows of that training.
+    """
+    first, total = (0, n) if shared is None else shared
+    held = split_rows(total, model.config.training.holdout, model.seed)[1] if own else np.zeros(0, int)
+    held = held[(held >= first) & (held < first + n)] - first
     known = len(held) >= FEWEST
     rows = held if known else np.arange(n)
     chosen = np.random.default_rng(config.seed).permutation(rows)[: config.rows]

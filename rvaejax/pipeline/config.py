@@ -41,6 +41,7 @@ class RunConfig:
         preset: of the rVAE: default, paper or paper-atomai.
         px_nm: pixel size [nm], where the file does not tell it; it wins over the file's where both are given.
         window_nm: side of the sub-images [nm]; 0.4 shows an atom's three neighbours, 1 the rings around it.
+        window_px_nm: size of a sub-image's pixel [nm]; by default that of what it is cut from.
         source: what sub-images are cut from: the segmenter's probability maps, or the raw frames.
         centres: what they are centred on: atoms, a grid of points half a window apart, or the points of a table
             FILE.csv (columns frame, x_px, y_px; without a frame, of every frame).
@@ -53,6 +54,7 @@ class RunConfig:
     preset: str = "default"
     px_nm: float | None = None
     window_nm: float = 0.4
+    window_px_nm: float | None = None
     source: Literal["maps", "frames"] = "maps"
     centres: str = "atoms"
     steps: int | None = None
@@ -62,6 +64,10 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         WindowConfig(window_nm=self.window_nm, source=self.source)
+        if self.window_px_nm is not None and not 0.001 <= self.window_px_nm <= self.window_nm / 8:
+            raise ConfigError(
+                f"--window-px-nm must lie between 0.001 and an eighth of the window, got {self.window_px_nm:g}"
+            )
         if self.centres not in ("atoms", "grid") and Path(self.centres).suffix != ".csv":
             raise ConfigError(f"--centres is atoms, grid, or a table FILE.csv; got {self.centres!r}")
         check_training(self.preset, self.steps, self.max_seconds, self.seed)

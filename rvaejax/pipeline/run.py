@@ -9,44 +9,33 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
-from rvaejax.atoms.centres import grid_centres, table_centres
-from rvaejax.atoms.localise import find_atoms
-from rvaejax.atoms.subimages import check_window, cut_subimages, window_side
-from rvaejax.config import to_dict
-from rvaejax.errors import MissingFileError, NoAtomsError
-from rvaejax.io.files import atomic_path, check_output, check_source_survives, prepare_output, write_text
+from rvaejax.errors import MissingFileError
+from rvaejax.io.files import check_output, check_source_survives, prepare_output, write_text
 from rvaejax.io.latents import write_latents_h5
-from rvaejax.io.maps import read_maps, write_maps
 from rvaejax.io.movies import read_movie
-from rvaejax.io.tables import read_atoms, write_atoms
+from rvaejax.pipeline import found
 from rvaejax.pipeline.config import RunConfig
 from rvaejax.pipeline.dynamics import grain_numbers, structure_of, track_run
-from rvaejax.pipeline.figures import KEPT_FRAMES, draw_figures
+from rvaejax.pipeline.figures import draw_figures
 from rvaejax.pipeline.late_figures import FEWEST_ATOMS
 from rvaejax.pipeline.results import Results, Stopwatch, summarise_run
-from rvaejax.pipeline.resume import fingerprint, was_begun
-from rvaejax.plotting.maps import three_frames
 from rvaejax.report import write_report
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
 from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import save_model
-from rvaejax.segmentation.pixel_size import known_pixel_size
-from rvaejax.segmentation.predict import segment
-from rvaejax.segmentation.weights import load_segmenter
 from rvaejax.training.interrupt import StopFlag, catch_signals
-from rvaejax.types import Atoms, Maps, Movie, SubImages
+from rvaejax.types import EMPTY, Atoms, Maps, Movie, SubImages
 
 log = logging.getLogger(__name__)
 
+CONDITIONS = "conditions.csv"  # the table by which a folder of several movies is known
 AFTERWARDS = 0.12  # share of the time budget kept for encoding, figures and the report, with at least
 AFTERWARDS_S = 8.0  # this many seconds
 ENCODE_S = 0.4e-3  # seconds per sub-image that encoding may take
@@ -89,47 +78,58 @@ def analyse(
     overwrite: bool = False,
     resume: bool = False,
     should_stop: StopFlag | None = None,
+    known: tuple[Maps, Atoms] | None = None,
     summarise: Callable[[Results], Mapping[str, Any]] = lambda results: {},
 ) -> Results:
-    """The same for a movie at hand; `summarise` may add sections to the run's summary."""
+    """The same for a movie at hand; `summarise` may add sections to the run's summary.
+
+    `known` gives the movie's maps and atoms where they have been found already.
+    """
     watch = Stopwatch()
     check_output(out, overwrite, resume)
-    if config.segmenter is not None:
-        check_source_survives(config.segmenter, out)
-    if config.centres.endswith(".csv"):
-        check_source_survives(config.centres, out)
-    px, source = known_pixel_size(movie)
-    movie = replace(movie, pixel_size_nm=px, pixel_size_source=source)
-    check_window(config.window_nm, movie.size, px, movie.name)
-    points = _points(movie, px, config)
-    stored = _stored(out, movie, config) if resume else None
-    maps, atoms = stored or _find(movie, config)
+    check_inputs_survive(config, out)
+    movie = found.settled(movie, config)
+    centres = found.points(movie, config)
+    stored = found.stored(out, movie, config) if resume else None
+    maps, atoms = stored or known or found.find(movie, config)
     watch.lap("segmentation and atoms")
-    cut_from = maps if config.source == "maps" else movie
-    if points is None:
-        subimages = cut_subimages(cut_from, atoms, window_nm=config.window_nm)
-    else:
-        subimages = cut_subimages(cut_from, points, window_nm=config.window_nm, centres=())
+    subimages = found.cut(movie, maps, atoms, centres, config)
     check_training_set(subimages)
     watch.lap("sub-images")
     folder = prepare_output(out, overwrite, resume)
     if stored is None:
-        _write_input(folder, movie, maps, atoms, config)
+        found.write_input(folder, movie, maps, atoms, config)
     watch.lap("writing maps and atoms")
-    model = _train(folder, subimages, config, watch, resume, should_stop)
+    model = train_within(folder, subimages, config, watch, resume, should_stop)
     watch.lap("training")
     results = Results(movie, maps, atoms, subimages, model, encode(model, subimages))
-    write_latents_h5(folder / "latents.h5", results.latents, subimages)
     watch.lap("encoding")
+    finish(folder, results, config, watch, summarise(results))
+    return results
+
+
+def check_inputs_survive(config: RunConfig, out: Path) -> None:
+    """Raises `OutputExistsError` where writing to `out` would destroy what the options name."""
+    if config.segmenter is not None:
+        check_source_survives(config.segmenter, out)
+    if config.centres.endswith(".csv"):
+        check_source_survives(config.centres, out)
+
+
+def finish(
+    folder: Path, results: Results, config: RunConfig, watch: Stopwatch, further: Mapping[str, Any] = EMPTY
+) -> dict[str, Any]:
+    """Writes latents, trajectories, summary, figures and report of what was found; the summary."""
+    write_latents_h5(folder / "latents.h5", results.latents, results.subimages)
     late = _late(folder, results)
     watch.lap("trajectories and grains")
-    summary = {**summarise(results), **summarise_run(results, config, watch), **late}
+    summary = {**further, **summarise_run(results, config, watch), **late}
     write_text(folder / "summary.json", json.dumps(summary, indent=2))
     for note in summary["notes"]:
         log.info("%s", note)
     report(folder)
     watch.lap("figures and report")
-    return results
+    return summary
 
 
 def report(folder: Path) -> Path:
@@ -138,30 +138,19 @@ def report(folder: Path) -> Path:
     Raises:
         MissingFileError: the folder holds no finished run.
     """
+    if (folder / CONDITIONS).is_file():
+        return _conditions_report(folder)
     if not (folder / "latents.h5").is_file():
         raise MissingFileError(f"{folder}: holds no finished run (no latents.h5); give the folder that --out named")
     draw_figures(folder)
     return write_report(folder)
 
 
-def _find(movie: Movie, config: RunConfig) -> tuple[Maps, Atoms]:
-    maps = segment(movie, segmenter=load_segmenter(config.segmenter))
-    try:
-        return maps, find_atoms(maps)
-    except NoAtomsError:
-        if config.centres == "atoms":
-            raise
-        none = np.zeros(0)
-        return maps, Atoms(none.astype(int), none, none, none.astype("U2"), none, none, maps.input_pixel_size_nm)
-
-
-def _points(movie: Movie, pixel_size_nm: float, config: RunConfig) -> Atoms | None:
-    """What windows are centred on where it is not atoms."""
-    if config.centres == "atoms":
-        return None
-    if config.centres == "grid":
-        return grid_centres(len(movie), movie.size, window_side(config.window_nm, pixel_size_nm), pixel_size_nm)
-    return table_centres(Path(config.centres), len(movie), pixel_size_nm)
+def _conditions_report(folder: Path) -> Path:
+    """The reports of several movies that were analysed together, and the page of their comparison."""
+    for label in yaml.safe_load((folder / "config.yaml").read_text())["conditions"]["labels"]:
+        report(folder / label)
+    return write_report(folder)
 
 
 def _late(folder: Path, results: Results) -> dict[str, Any]:
@@ -175,42 +164,7 @@ def _late(folder: Path, results: Results) -> dict[str, Any]:
     return out
 
 
-def _stored(out: Path, movie: Movie, config: RunConfig) -> tuple[Maps, Atoms] | None:
-    """Maps and atoms of the interrupted run, if it came that far.
-
-    Raises:
-        ConfigError: it was started with other options, or on another movie.
-    """
-    if not was_begun(out, _sections(movie, config)):
-        return None
-    return read_maps(out / "maps.h5"), read_atoms(out / "atoms.csv")
-
-
-def _sections(movie: Movie, config: RunConfig) -> dict[str, Any]:
-    ends = (np.asarray(movie.frames[t]) for t in sorted({0, len(movie) // 2, len(movie) - 1}))
-    known = {"frames": len(movie), "size": list(movie.size), "checksum": fingerprint(ends)}
-    return {"run": to_dict(config), "movie": {"name": movie.name, **known}}
-
-
-def _write_input(folder: Path, movie: Movie, maps: Maps, atoms: Atoms, config: RunConfig) -> None:
-    """What later stages and a later `report` need; config.yaml comes last, as the sign that all of it is there."""
-    write_maps(folder / "maps.h5", maps)
-    write_atoms(folder / "atoms.csv", atoms)
-    kept = three_frames(atoms.frame if len(atoms) else np.arange(len(movie)))
-    frames = np.stack([np.asarray(movie.frames[t], np.float32) for t in kept])
-    with atomic_path(folder / KEPT_FRAMES) as path:
-        dose = np.zeros(0) if movie.dose is None else np.asarray(movie.dose, float)
-        seconds = movie.frame_time_s or np.nan
-        np.savez_compressed(path, frames=frames, index=np.asarray(kept), frame_time_s=seconds, dose=dose)
-    sections = _sections(movie, config)
-    sections["movie"] |= {
-        "pixel_size_nm": atoms.pixel_size_nm,
-        "pixel_size_source": movie.pixel_size_source,
-    }
-    write_text(folder / "config.yaml", yaml.safe_dump(sections, sort_keys=False))
-
-
-def _train(
+def train_within(
     folder: Path,
     subimages: SubImages,
     config: RunConfig,
@@ -218,6 +172,7 @@ def _train(
     resume: bool,
     should_stop: StopFlag | None,
 ) -> TrainedRVAE:
+    """An rVAE trained in what is left of the time budget, saved in the folder."""
     rest = max(AFTERWARDS * config.max_seconds, AFTERWARDS_S) + ENCODE_S * len(subimages)
     left = config.max_seconds - rest - (time.monotonic() - watch.began)
     with catch_signals() as signalled:

@@ -27,7 +27,7 @@ def angle_histogram(latents: Latents, fold: int = 3) -> Figure:
     folds = (1, fold) if fold > 1 else (1,)
     figure = new_figure(4.4 * len(folds), 3.2)
     for axes, n in zip(np.atleast_1d(figure.subplots(1, len(folds))), folds, strict=True):
-        _angle_bars(axes, latents, n)
+        angle_bars(axes, latents, n)
     return figure
 
 
@@ -49,7 +49,7 @@ def angle_over_time(
     folds = (1, fold) if fold > 1 else (1,)
     figure = new_figure(7.6, 2.7 * len(folds) + 0.3)
     for axes, n in zip(np.atleast_1d(figure.subplots(len(folds), 1)), folds, strict=True):
-        _per_frame(axes, frame, fold_angle(np.asarray(latents.angle), n), angle_limits(n), frame_time_s)
+        per_frame(axes, frame, fold_angle(np.asarray(latents.angle), n), angle_limits(n), frame_time_s)
         axes.set_ylabel(angle_label(n), fontsize=9)
         axes.set_yticks(*angle_ticks(n))
     return figure
@@ -72,7 +72,7 @@ def content_over_time(latents: Latents, frame: Integer[np.ndarray, " n"], frame_
         values, name = np.asarray(latents.content[:, i]), f"content latent {i + 1}"
         limits = robust_limits(values, 0.5, 99.5)
         if moving:
-            _per_frame(axes, frame, values, limits, frame_time_s)
+            per_frame(axes, frame, values, limits, frame_time_s)
             axes.set_ylabel(name, fontsize=9)
         else:
             axes.hist(values, bins=BINS, range=limits, color=BLUE)
@@ -108,16 +108,18 @@ def atom_counts(atoms: Atoms, frames: int | None = None, frame_time_s: float | N
     return figure
 
 
-def _angle_bars(axes: Axes, latents: Latents, fold: int) -> None:
+def angle_bars(axes: Axes, latents: Latents, fold: int) -> None:
+    """The histogram of the angle modulo 2 pi / fold on given axes."""
     axes.hist(fold_angle(np.asarray(latents.angle), fold), bins=BINS, range=angle_limits(fold), color=BLUE)
     plain_axes(axes, angle_label(fold), "atoms")
     axes.set_xlim(angle_limits(fold))
     axes.set_xticks(*angle_ticks(fold))
 
 
-def _per_frame(
+def per_frame(
     axes: Axes, frame: np.ndarray, values: np.ndarray, limits: tuple[float, float], frame_time_s: float | None
 ) -> None:
+    """The distribution of a quantity in each frame, a column each, on given axes."""
     first, last = int(frame.min()), int(frame.max())
     bins = (last - first + 1, BINS // 2)
     span = ((first - 0.5, last + 0.5), limits)

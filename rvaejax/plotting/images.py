@@ -61,6 +61,23 @@ def composite(images: Float[np.ndarray, "*batch h w c"]) -> Float[np.ndarray, "*
     return np.clip(scaled @ lights, 0, 1)
 
 
+def gap_of(width: int) -> int:
+    """Pixels between the images of a montage."""
+    return max(1, round(0.04 * width))
+
+
+def montage(grid: Float[np.ndarray, "ky kx h w rgb"]) -> Float[np.ndarray, "height width rgb"]:
+    """Images side by side on white; the first axis goes upwards, the second to the right."""
+    ky, kx, height, width, _ = grid.shape
+    gap = gap_of(width)
+    canvas = np.ones((ky * (height + gap) - gap, kx * (width + gap) - gap, 3))
+    for row in range(ky):
+        for column in range(kx):
+            top, left = (ky - 1 - row) * (height + gap), column * (width + gap)
+            canvas[top : top + height, left : left + width] = grid[row, column]
+    return canvas
+
+
 def latent_manifold(
     grid_images: Float[np.ndarray, "ky kx h w c"],
     extent: tuple[float, float, float, float] = (-2.0, 2.0, -2.0, 2.0),
@@ -76,14 +93,8 @@ def latent_manifold(
         labels: of the two axes.
         channels: (c,) names of the channels, for the title.
     """
-    grid = composite(grid_images)
-    ky, kx, height, width, _ = grid.shape
-    gap = max(1, round(0.04 * width))
-    canvas = np.ones((ky * (height + gap) - gap, kx * (width + gap) - gap, 3))
-    for row in range(ky):
-        for column in range(kx):
-            top, left = (ky - 1 - row) * (height + gap), column * (width + gap)
-            canvas[top : top + height, left : left + width] = grid[row, column]
+    ky, kx, height, width = grid_images.shape[:4]
+    gap, canvas = gap_of(width), montage(composite(grid_images))
     figure = new_figure(6.6, 0.9 + 5.7 * min(canvas.shape[0] / canvas.shape[1], 2.0))
     axes = figure.subplots()
     axes.imshow(canvas, interpolation="nearest")

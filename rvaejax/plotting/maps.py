@@ -53,6 +53,7 @@ def real_space_maps(
     centres: Atoms | None = None,
     fold: int = 3,
     size: tuple[int, int] | None = None,
+    most_content: int = MOST_CONTENT,
 ) -> Figure:
     """Angle and content of each atom at its place (rows of panels) in a few frames (columns), as in the paper's Fig. 6.
 
@@ -66,6 +67,7 @@ def real_space_maps(
         centres: (n,) where the sub-images are, where these are no atoms; goes before `rows`.
         fold: angles are shown modulo 2 pi / fold: 3 for graphene's sites, 1 for the whole turn.
         size: (h, w) of the frames [px]; None for the extent of the atoms.
+        most_content: content latents that are drawn at most.
     """
     if centres is None:
         centres = atoms if rows is None else atoms.select(rows)
@@ -74,7 +76,7 @@ def real_space_maps(
     shown = three_frames(centres.frame) if frames is None else tuple(frames)
     if size is None:
         size = (int(np.ceil(np.max(atoms.y, initial=0) + 1)), int(np.ceil(np.max(atoms.x, initial=0) + 1)))
-    content = [latents.content[:, i] for i in range(min(MOST_CONTENT, latents.content.shape[1]))]
+    content = [latents.content[:, i] for i in range(min(most_content, latents.content.shape[1]))]
     values = [fold_angle(np.asarray(latents.angle), fold), *content]
     names = [angle_label(fold), *(f"content latent {i + 1}" for i in range(len(content)))]
     limits = [angle_limits(fold), *(robust_limits(c) for c in content)]

@@ -17,7 +17,8 @@ class Entry(NamedTuple):
     caption: str
 
 
-MOVIE, TRAINING, SPACE, BONDS, TIME, TRACKS, TRUTH, OTHER = (
+CONDITIONS, MOVIE, TRAINING, SPACE, BONDS, TIME, TRACKS, TRUTH, OTHER = (
+    "The movies compared",
     "From the movie to atoms",
     "What the network has learned",
     "The latents in real space",
@@ -27,9 +28,19 @@ MOVIE, TRAINING, SPACE, BONDS, TIME, TRACKS, TRUTH, OTHER = (
     "Against the truth",
     "Further figures",
 )
-PARTS = (MOVIE, TRAINING, SPACE, BONDS, TIME, TRACKS, TRUTH, OTHER)
+PARTS = (CONDITIONS, MOVIE, TRAINING, SPACE, BONDS, TIME, TRACKS, TRUTH, OTHER)
 
 CATALOGUE: dict[str, Entry] = {
+    "condition_distributions": Entry(
+        CONDITIONS,
+        "Distributions of the latents",
+        "Weight that one condition has where another has none are surroundings that only it makes.",
+    ),
+    "condition_curves": Entry(
+        CONDITIONS,
+        "Order parameters of each movie",
+        "Curves that part show where a condition changes the course; one model has seen all movies.",
+    ),
     "frame_overview": Entry(
         MOVIE,
         "Frame and atoms",

@@ -53,6 +53,11 @@ def render(contents: Contents) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: fill[match[1]], page)
 
 
+def embedded(picture: Path) -> str:
+    """A PNG as the address of an image that needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+
+
 def _anchor(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
@@ -98,7 +103,6 @@ def _figure(group: FigureGroup) -> str:
 
 
 def _picture(file: Path, title: str, label: str) -> str:
-    data = base64.b64encode(file.read_bytes()).decode("ascii")
     name = escape(f"{title}, {label}" if label else title, quote=True)
-    image = f'<img alt="{name}" src="data:image/png;base64,{data}">'
+    image = f'<img alt="{name}" src="{embedded(file)}">'
     return f'<button class="picture" type="button" data-label="{escape(label, quote=True)}">{image}</button>'

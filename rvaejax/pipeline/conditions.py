@@ -1,0 +1,244 @@
+"""Several movies taken under different conditions: one rVAE for all, and how the conditions differ in its latents.
+
+    OUT/config.yaml, checkpoints/, metrics.jsonl   the model that all have in common
+    OUT/LABEL/                                     a finished run of each movie, with that model
+    OUT/conditions.csv, summary.json, figures/, report.html   the comparison
+
+Everything that bad input can stop happens before the first file is written.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from rvaejax.analysis.conditions import Comparison, compare, part_of
+from rvaejax.analysis.dynamics import clock, curve, frame_clock
+from rvaejax.analysis.selection import rows_of
+from rvaejax.atoms.subimages import stacked
+from rvaejax.config import to_dict
+from rvaejax.errors import ConfigError
+from rvaejax.io.files import check_output, check_source_survives, prepare_output, write_text
+from rvaejax.io.movies import read_movie
+from rvaejax.pipeline import found
+from rvaejax.pipeline.config import RunConfig
+from rvaejax.pipeline.dynamics import OFF_CRYSTAL, run_curves, structure_of
+from rvaejax.pipeline.late_figures import FEWEST_ATOMS
+from rvaejax.pipeline.results import Results, Stopwatch
+from rvaejax.pipeline.resume import was_begun
+from rvaejax.pipeline.run import CONDITIONS, check_inputs_survive, finish, train_within
+from rvaejax.plotting import conditions as plots
+from rvaejax.plotting.style import save_figure
+from rvaejax.report import write_report
+from rvaejax.rvae.inference import encode
+from rvaejax.rvae.inputs import check_training_set
+from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.rvae.storage import save_model
+from rvaejax.segmentation.weights import load_segmenter
+from rvaejax.training.interrupt import StopFlag
+from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
+
+log = logging.getLogger(__name__)
+
+RESERVED = ("figures", "checkpoints")
+OFF = "share of surroundings off the crystal"
+
+
+class Part(NamedTuple):
+    """One movie, and what was found in it."""
+
+    label: str
+    movie: Movie
+    maps: Maps
+    atoms: Atoms
+    subimages: SubImages
+    stored: bool
+
+
+def run_conditions(
+    sources: Sequence[Path],
+    out: Path,
+    config: RunConfig,
+    *,
+    labels: Sequence[str] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    should_stop: StopFlag | None = None,
+) -> dict[str, Results]:
+    """Analyses several movies with one model and compares them; what was found in each, by label.
+
+    The model is trained on the sub-images of all movies together, each as often as it has sub-images.
+
+    Args:
+        sources: files or folders that `read_movie` reads.
+        out: folder for the results.
+        config: options, the same for all movies.
+        labels: of the conditions; by default the movies' names.
+        overwrite: replace the results of an earlier run.
+        resume: go on with a run that was interrupted.
+        should_stop: asked between pieces of the training; by default SIGINT and SIGTERM are listened to.
+
+    Raises:
+        InputError: a movie cannot be analysed, or the output exists; nothing was written.
+    """
+    watch = Stopwatch()
+    check_output(out, overwrite, resume)
+    check_inputs_survive(config, out)
+    names = checked_labels(sources, labels)
+    if config.centres.endswith(".csv"):
+        raise ConfigError(f"--centres {config.centres}: one table cannot be that of several movies; give atoms or grid")
+    for source in sources:
+        check_source_survives(source, out)
+    movies = [found.settled(read_movie(source, pixel_size_nm=config.px_nm), config) for source in sources]
+    config = with_one_pixel(movies, config)
+    begun = {"conditions": {"labels": list(names), "run": to_dict(config)}}
+    resume = resume and was_begun(out, begun)
+    parts = [_part(name, movie, out / name, config, resume) for name, movie in zip(names, movies, strict=True)]
+    together = stacked([part.subimages for part in parts])
+    check_training_set(together)
+    watch.lap("atoms and sub-images")
+    prepare_output(out, overwrite, resume)
+    first = np.cumsum([0, *(len(part.subimages) for part in parts)])
+    for part, start in zip(parts, first, strict=False):
+        prepare_output(out / part.label, resume=resume)
+        shared = {"shared": {"with": list(names), "first": int(start), "of": len(together)}}
+        if not part.stored:
+            found.write_input(out / part.label, part.movie, part.maps, part.atoms, config, shared)
+    write_text(out / "config.yaml", yaml.safe_dump(begun, sort_keys=False))
+    model = train_within(out, together, config, watch, resume, should_stop)
+    watch.lap("training")
+    latents = encode(model, together)
+    watch.lap("encoding")
+    results = {}
+    for part, start, end in zip(parts, first[:-1], first[1:], strict=True):
+        rows = slice(int(start), int(end))
+        own = rows_of(together, np.arange(rows.start, rows.stop))
+        results[part.label] = _finish(out / part.label, part, own, model, part_of(latents, rows), config)
+    watch.lap("figures and reports of the movies")
+    _compare(out, results, config, watch)
+    return results
+
+
+def checked_labels(sources: Sequence[Path], labels: Sequence[str]) -> tuple[str, ...]:
+    """The conditions' labels, each fit to be the name of a folder.
+
+    Raises:
+        ConfigError: not one for each movie, two the same, or one that cannot be a folder's name here.
+    """
+    names = tuple(labels) or tuple(Path(source).name.split(".")[0] for source in sources)
+    if len(names) != len(sources):
+        raise ConfigError(f"--labels: {len(names)} for {len(sources)} movies; give one for each, in their order")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"two movies are labelled {twice[0]!r}; tell them apart with --labels")
+    for name in names:
+        if not re.fullmatch(r"[\w+-][\w.+ -]*", name) or name in RESERVED:
+            raise ConfigError(f"label {name!r} cannot be a folder's name here; take letters, digits, _ . + -")
+    return names
+
+
+def with_one_pixel(movies: Sequence[Movie], config: RunConfig) -> RunConfig:
+    """The options with a window's pixel that all movies share: the finest of what windows are cut from."""
+    if config.window_px_nm is not None:
+        return config
+    shipped = None
+    pixels = set()
+    for movie in movies:
+        if movie.atoms is None and config.source == "maps":
+            shipped = load_segmenter(config.segmenter) if shipped is None else shipped
+            pixels.add(shipped.config.pixel_size_nm)
+        else:
+            pixels.add(float(movie.pixel_size_nm or np.nan))
+    return config if len(pixels) == 1 else replace(config, window_px_nm=min(pixels))
+
+
+def _part(label: str, movie: Movie, folder: Path, config: RunConfig, resume: bool) -> Part:
+    centres = found.points(movie, config)
+    stored = found.stored(folder, movie, config) if resume else None
+    maps, atoms = stored or found.find(movie, config)
+    subimages = found.cut(movie, maps, atoms, centres, config)
+    return Part(label, movie, maps, atoms, subimages, stored is not None)
+
+
+def _finish(
+    folder: Path, part: Part, own: SubImages, model: TrainedRVAE, latents: Latents, config: RunConfig
+) -> Results:
+    log.info("%s: %d sub-images", part.label, len(own))
+    save_model(model, folder)
+    results = Results(part.movie, part.maps, part.atoms, own, model, latents)
+    finish(folder, results, config, Stopwatch())
+    return results
+
+
+def _compare(out: Path, results: dict[str, Results], config: RunConfig, watch: Stopwatch) -> None:
+    """The figures, the table and the report of the comparison."""
+    latents = {label: one.latents for label, one in results.items()}
+    told = compare(latents, threshold=OFF_CRYSTAL)
+    curves = {label: _curves(one, away) for (label, one), away in zip(results.items(), told.deviation, strict=True)}
+    clocks = {label: clock(one.movie) for label, one in results.items()}
+    if len({time.label for time in clocks.values()}) > 1:  # seconds and doses do not share an axis
+        clocks = {label: frame_clock(len(one.movie), None, None) for label, one in results.items()}
+    save_figure(plots.distributions(latents), out / "figures" / "condition_distributions.png")
+    save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
+    rows = [_row(i, told, one, curves[label]) for i, (label, one) in enumerate(results.items())]
+    write_text(out / CONDITIONS, _csv(rows))
+    summary: dict[str, Any] = {"title": " and ".join(results), "notes": list(_notes(told))}
+    summary |= {str(row["condition"]): {k: v for k, v in row.items() if k != "condition"} for row in rows}
+    write_text(out / "summary.json", json.dumps({**summary, "seconds": watch.seconds}, indent=2))
+    write_report(out)
+
+
+def _curves(one: Results, away: np.ndarray) -> dict[str, np.ndarray]:
+    """Order parameters of each frame; what is off the crystal is told from the crystal that all movies share."""
+    atoms, frame = one.atoms, one.subimages.frame
+    enough = len(atoms) >= FEWEST_ATOMS and (one.subimages.atom >= 0).any()
+    structure = structure_of(atoms, one.latents, one.subimages.atom, one.movie.size) if enough else None
+    found_curves, _ = run_curves(atoms, one.latents, frame, structure, frame_clock(len(one.movie), None, None))
+    return {**found_curves, OFF: curve((away > OFF_CRYSTAL).astype(float), frame, len(one.movie)).mean}
+
+
+def _row(i: int, told: Comparison, one: Results, curves: dict[str, np.ndarray]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "condition": told.labels[i],
+        "frames": len(one.movie),
+        "atoms": len(one.atoms),
+        "sub-images": int(told.sites[i]),
+        "angular order": told.order[i],
+        "share off the common crystal": told.off[i],
+    }
+    for d in range(told.mean.shape[1]):
+        row[f"content latent {d + 1}, mean"] = told.mean[i, d]
+        row[f"content latent {d + 1}, sd"] = told.sd[i, d]
+        row[f"content latent {d + 1}, distance to {told.labels[0]}"] = told.distance[0, i, d]
+    for name, values in curves.items():
+        known = values[np.isfinite(values)]
+        if len(known) > 1:
+            row[f"{name}, last minus first frame"] = known[-1] - known[0]
+    return {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in row.items()}
+
+
+def _notes(told: Comparison) -> list[str]:
+    share = ", ".join(f"{label} {n}" for label, n in zip(told.labels, told.sites.tolist(), strict=True))
+    return [
+        f"One model, trained on all movies together; sub-images: {share}. The report of each movie is in its folder.",
+        "Distances of distributions are Wasserstein's, in standard deviations of the latent over all movies.",
+    ]
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,107 @@
+"""GMM, autoencoder, VAE and rVAE on one size of windows: what they draw, and how alike their components are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from rvaejax.analysis.leakage import probe_folded
+from rvaejax.analysis.manifold import latent_manifold
+from rvaejax.analysis.selection import rows_of
+from rvaejax.analysis.similarity import component_similarity
+from rvaejax.analysis.sites import movie_sites
+from rvaejax.baselines.config import GMM, ConvAutoencoder, PlainVAE
+from rvaejax.baselines.fit import fit, latent_gmm, of_rvae
+from rvaejax.baselines.networks import latent_grid
+from rvaejax.baselines.record import Fitted, some_rows
+from rvaejax.io.files import atomic_path, write_text
+from rvaejax.io.tables import read_atoms
+from rvaejax.pipeline.check import run_subimages
+from rvaejax.pipeline.paper.config import PaperOptions
+from rvaejax.rvae.inference import encode
+from rvaejax.rvae.storage import load_model
+from rvaejax.types import SubImages
+
+ARRAYS, NUMBERS = "components.npz", "components.json"
+PROBED = 4000  # sites from which it is told whether latents hold the orientation
+SITE_FOLD = 3
+
+
+def compare_methods(run: Path, options: PaperOptions) -> None:
+    """Fits the baselines to the windows of a run; writes components.npz, and components.json as the sign of its end.
+
+    Args:
+        run: folder of a finished run.
+        options: of the reproduction.
+    """
+    whole = run_subimages(run)
+    subimages = rows_of(whole, some_rows(len(whole), options.rows, options.seed))
+    del whole
+    short = options.baseline_steps
+    ae = fit(_steps(ConvAutoencoder(), short), subimages, seed=options.seed)
+    vae = fit(_steps(PlainVAE(), short), subimages, seed=options.seed)
+    gmm = fit(GMM(classes=options.classes), subimages, seed=options.seed)
+    model = load_model(run)
+    latents = encode(model, subimages)
+    rvae = of_rvae(model, subimages)
+    mixed = {one.name: latent_gmm(one, subimages, classes=options.classes, seed=options.seed) for one in (vae, rvae)}
+    drawn = {"GMM": gmm.components(), **{name: one.components() for name, one in mixed.items()}}
+    manifold = latent_manifold(model, latents, points=options.manifold)
+    ae_latents = ae.encode(subimages).latents
+    grid, extent = decoded_grid(ae, ae_latents, options.manifold)
+    arrays = {f"components {name}": images for name, images in drawn.items()}
+    arrays |= {"grid AE": grid, "grid rVAE": manifold.images}
+    similar = {name: component_similarity(np.asarray(images, np.float32)) for name, images in drawn.items()}
+    for name, found in similar.items():
+        arrays[f"plain {name}"], arrays[f"turned {name}"] = found.plain, found.turned
+    told = orientation_told(run, subimages, {"autoencoder": ae_latents, "rVAE": latents.content}, options.seed)
+    numbers = {
+        "sub-images": len(subimages),
+        "of GMM": gmm.note,
+        "extent of the grids": {"AE": extent, "rVAE": list(manifold.extent)},
+        "similarity": {n: dict(zip(("plain", "turned"), s.mean, strict=True)) for n, s in similar.items()},
+        "orientation told by the latents, R2": told,
+        "KL of the content latents [nat]": list(model.content_kl),
+    }
+    with atomic_path(run / ARRAYS) as path:
+        np.savez_compressed(path, **{k: np.asarray(v, np.float32) for k, v in arrays.items()})  # type: ignore[arg-type]
+    write_text(run / NUMBERS, json.dumps(numbers, indent=2))
+
+
+def decoded_grid(
+    fitted: Fitted, latents: Float[np.ndarray, "n d"], points: int
+) -> tuple[Float[np.ndarray, "ky kx h w c"], list[float]]:
+    """Images over a grid of a method's first two latents, and the grid's extent (x first, x last, y first, y last)."""
+    grid = latent_grid(latents, points)
+    images = fitted.decode(grid).reshape(points, -1, *fitted.shape)
+    return images, [float(v) for i in range(2) for v in (grid[0, i], grid[-1, i])]
+
+
+def orientation_told(
+    run: Path, subimages: SubImages, latents: Mapping[str, np.ndarray], seed: int
+) -> dict[str, float | None]:
+    """R^2 of the direction of a site's three bonds, modulo 120 degrees, from each method's latents, cross-validated."""
+    atoms = read_atoms(run / "atoms.csv")
+    direction = movie_sites(atoms).sites.orientation[subimages.atom]
+    rows = np.flatnonzero(np.isfinite(direction) & (subimages.atom >= 0))
+    rows = rows[some_rows(len(rows), PROBED, seed)]
+    fold, out = np.full(len(rows), SITE_FOLD), {}
+    for name, values in latents.items():
+        told = probe_folded(np.asarray(values[rows], float), direction[rows], fold)
+        out[name] = round(told, 4) if np.isfinite(told) else None
+    return out
+
+
+def read_numbers(run: Path) -> dict[str, Any]:
+    """What `compare_methods` found."""
+    return json.loads((run / NUMBERS).read_text())
+
+
+def _steps(config: Any, steps: int) -> Any:
+    return replace(config, training=replace(config.training, steps=steps))

@@ -1,0 +1,172 @@
+"""Several movies in one latent space: the comparison's numbers, the folders, resuming, and what is refused."""
+
+import csv
+import json
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import yaml
+
+from rvaejax.analysis.conditions import compare, joined, part_of, split
+from rvaejax.atoms.subimages import cut_subimages, stacked
+from rvaejax.cli import main
+from rvaejax.errors import ConfigError, ImageError
+from rvaejax.io.coordinates import read_coordinates
+from rvaejax.io.latents import read_latents_h5
+from rvaejax.io.movies import read_movie
+from rvaejax.io.tables import write_atoms
+from rvaejax.pipeline.check import judged_rows, run_subimages, shared_rows
+from rvaejax.pipeline.conditions import checked_labels, run_conditions
+from rvaejax.pipeline.config import CheckConfig, RunConfig
+from rvaejax.pipeline.run import report
+from rvaejax.plotting.conditions import curves, distributions
+from rvaejax.rvae.model import split_rows
+from rvaejax.rvae.storage import load_model
+from rvaejax.segmentation.predict import segment
+from rvaejax.simulate.sheet import honeycomb
+from rvaejax.types import Atoms, Latents
+
+FEW = RunConfig(preset="paper", steps=4, max_seconds=300.0)
+
+
+def latents(content, angle=0.0):
+    n = len(content)
+    zero = np.zeros(n)
+    return Latents(np.full(n, float(angle)), zero, np.zeros((n, 2)), content, 0 * content)
+
+
+def write_sheet(path, px_nm, shake_nm=0.0, frames=(0, 1), side_nm=1.8, seed=0):
+    """A table of carbon atoms of a square of graphene, shaken, in each of some frames."""
+    centre = jnp.full(2, side_nm / 2)
+    xy = np.asarray(honeycomb(jnp.float32(0.1), jnp.zeros(2), centre, side_nm), np.float64)
+    xy = xy[((xy > 0.05) & (xy < side_nm - 0.05)).all(1)]
+    rng = np.random.default_rng(seed)
+    x, y = (np.tile(xy, (len(frames), 1)) + shake_nm * rng.normal(size=(len(frames) * len(xy), 2))).T / px_nm
+    one = np.ones(len(x))
+    write_atoms(path, Atoms(np.repeat(frames, len(xy)), x, y, np.full(len(x), "C"), one, 0 * one, px_nm))
+
+
+def test_the_distance_of_moved_distributions_is_how_far_they_are_moved():
+    rng = np.random.default_rng(0)
+    content = rng.normal(size=(3000, 2))
+    told = compare({"a": latents(content), "b": latents(content + [0.5, 0.0], 0.1), "c": latents(content[::2])})
+    pooled = np.concatenate([content, content + [0.5, 0.0], content[::2]]).std(0)
+    assert told.distance[0, 1, 0] == pytest.approx(0.5 / pooled[0], rel=1e-6)
+    assert told.distance[0, 1, 1] == pytest.approx(0, abs=1e-9) and told.distance[0, 2, 0] < 0.1
+    assert np.allclose(told.distance, told.distance.transpose(1, 0, 2))
+    assert told.sites.tolist() == [3000, 3000, 1500] and np.allclose(told.order, 1)
+    assert told.mean[1, 0] - told.mean[0, 0] == pytest.approx(0.5)
+
+
+def test_what_is_off_the_crystal_is_told_from_one_crystal_for_all():
+    """A movie that is all disorder has no crystal of its own: only together with the others it stands out."""
+    rng = np.random.default_rng(1)
+    crystal, broken = 0.1 * rng.normal(size=(2000, 2)), 3 + 0.1 * rng.normal(size=(500, 2))
+    told = compare({"fresh": latents(crystal), "destroyed": latents(broken)})
+    assert told.off[0] < 0.02 and told.off[1] > 0.99
+    assert compare({"destroyed alone": latents(broken)}).off[0] < 0.02
+
+
+def test_joined_and_apart_again():
+    parts = [latents(np.random.default_rng(i).normal(size=(n, 2)), i) for i, n in enumerate((5, 0, 3))]
+    whole = joined(parts)
+    assert len(whole) == 8 and whole.scale is None
+    assert np.array_equal(part_of(whole, slice(5, 8)).content, parts[2].content)
+    assert [len(v) for v in split(whole.angle, [5, 0, 3])] == [5, 0, 3]
+
+
+def test_windows_of_movies_with_different_pixels_show_the_same(tmp_path):
+    """One sheet in two tables, of 10 and of 20 pm pixels: with a common window pixel their windows are equal."""
+    stacks = []
+    for px in (0.010, 0.020):
+        write_sheet(tmp_path / f"{px}.csv", px, frames=(0,))
+        maps = segment(read_movie(tmp_path / f"{px}.csv"))
+        stacks.append(cut_subimages(maps, read_coordinates(tmp_path / f"{px}.csv").atoms, window_px_nm=0.02))
+    assert stacks[0].images.shape[1:] == stacks[1].images.shape[1:]
+    places = [np.column_stack([s.x, s.y]) * px for s, px in zip(stacks, (0.01, 0.02), strict=True)]
+    away = np.hypot(*(places[0][:, None] - places[1][None]).transpose(2, 0, 1))
+    here, there = np.nonzero(away < 1e-3)  # frames end at multiples of 16 px, so that not all have a whole window
+    assert len(here) > 60
+    a, b = stacks[0].images[here].astype(float), stacks[1].images[there].astype(float)
+    assert np.abs(a - b).max() < 0.08
+    together = stacked(stacks)
+    assert len(together) == len(stacks[0]) + len(stacks[1]) and together.pixel_size_nm == 0.02
+    with pytest.raises(ImageError, match="together"):
+        stacked([stacks[0], replace(stacks[1], images=stacks[1].images[:, 1:-1, 1:-1])])
+
+
+def test_labels_that_cannot_name_a_folder():
+    assert checked_labels(["a/one.tif", "two.csv.gz"], ()) == ("one", "two")
+    assert checked_labels(["a.tif", "b.tif"], ("300 K", "-40C")) == ("300 K", "-40C")
+    for labels in (("x",), ("x", "x"), ("x", "a/b"), ("x", ".."), ("x", "figures"), ("x", "")):
+        with pytest.raises(ConfigError, match="label"):
+            checked_labels(["a.tif", "b.tif"], labels)
+    with pytest.raises(ConfigError, match="labelled 'movie'"):
+        checked_labels(["cold/movie.tif", "hot/movie.tif"], ())
+
+
+def test_the_command_line_refuses_what_makes_no_sense(refused, tmp_path):
+    write_sheet(tmp_path / "a.csv", 0.016)
+    write_sheet(tmp_path / "b.csv", 0.016)
+    two, out = f"{tmp_path / 'a.csv'} {tmp_path / 'b.csv'}", f"--out {tmp_path / 'out'}"
+    assert "INPUT" in refused(f"run {out}")
+    assert "--labels" in refused(f"run {two} {out} --labels cold")
+    assert "one table" in refused(f"run {two} {out} --centres {tmp_path / 'a.csv'}")
+    assert "no such file" in refused(f"run {two} {tmp_path / 'none.csv'} {out}")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_line_for_each_condition():
+    from rvaejax.analysis.dynamics import frame_clock
+
+    rng = np.random.default_rng(2)
+    many = {f"{i}": latents(rng.normal(size=(50, 2)) + i, 0.1 * i) for i in range(7)}
+    figure = distributions(many)
+    assert [len(axes.patches) for axes in figure.axes] == [7, 7, 7]
+    drawn = curves({k: {"order": np.arange(4.0)} for k in many}, {k: frame_clock(4, None, None) for k in many})
+    assert len(drawn.axes[0].lines) == 7
+
+
+@pytest.mark.slow
+def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_path, monkeypatch):
+    write_sheet(tmp_path / "fresh.csv", 0.016)
+    write_sheet(tmp_path / "shaken.csv", 0.018, shake_nm=0.02, frames=(0, 1, 2), seed=1)
+    sources, out = [tmp_path / "fresh.csv", tmp_path / "shaken.csv"], tmp_path / "out"
+    results = run_conditions(sources, out, FEW, labels=("cold", "hot"))
+    rows = {row["condition"]: row for row in csv.DictReader((out / "conditions.csv").read_text().splitlines())}
+    assert rows["cold"]["frames"] == "2" and rows["hot"]["frames"] == "3"
+    assert {path.stem for path in (out / "figures").glob("*.png")} == {"condition_distributions", "condition_curves"}
+    assert "hot" in (out / "report.html").read_text()
+    total = sum(len(one.subimages) for one in results.values())
+    for number, (label, one) in enumerate(results.items()):
+        stored = read_latents_h5(out / label / "latents.h5")
+        assert np.array_equal(stored.latents.content, one.latents.content)
+        again = run_subimages(out / label)
+        assert np.abs(again.images.astype(float) - one.subimages.images).max() < 0.02
+        assert int(rows[label]["sub-images"]) == len(again)
+        first, of = shared_rows(out / label)
+        assert of == total and first == (0, len(results["cold"].subimages))[number]
+        model = load_model(out / label)
+        judged, known = judged_rows(model, len(again), CheckConfig(rows=20), True, (first, of))
+        held = set(split_rows(total, model.config.training.holdout, model.seed)[1])
+        assert known == (len(held & set(range(first, first + len(again)))) >= 20)
+        assert not known or {int(row) + first for row in judged} <= held
+        assert (out / label / "report.html").is_file()
+        assert json.loads((out / label / "summary.json").read_text())["movie"]["frames"] == len(one.movie)
+    window_px = yaml.safe_load((out / "hot" / "config.yaml").read_text())["run"]["window_px_nm"]
+    assert window_px == pytest.approx(0.016, rel=1e-6)
+    before, model = rows, load_model(out)
+    monkeypatch.setattr("rvaejax.pipeline.run.draw_figures", lambda folder: None)
+    arguments = ["--labels", "cold", "hot", "--resume", "--preset", "paper", "--steps", "4", "--max-seconds", "300"]
+    main(["run", *map(str, sources), "--out", str(out), *arguments])
+    assert load_model(out).steps == model.steps
+    rows = {row["condition"]: row for row in csv.DictReader((out / "conditions.csv").read_text().splitlines())}
+    (out / "report.html").unlink()
+    (out / "hot" / "report.html").unlink()
+    assert report(out) == out / "report.html" and (out / "hot" / "report.html").is_file()
+    for name in ("atoms", "sub-images"):
+        assert rows["hot"][name] == before["hot"][name]
+    with pytest.raises(ConfigError, match="labels"):
+        run_conditions(sources, out, FEW, labels=("cold", "warm"), resume=True)
