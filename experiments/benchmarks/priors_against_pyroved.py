@@ -103,7 +103,7 @@ class Options:
     seconds: float = 60.0
     """Wall time of each."""
     longest: float = 300.0
-    """Seconds after which a peer counts as converged."""
+    """Wall time after which a peer is looked at last, converged or not."""
     patience: int = 15
     """Epochs without a lower loss after which it has."""
     out: Path = HERE / "results"
@@ -151,7 +151,7 @@ def run_ours(row: Row, seed: int, options: Options, folder: Path) -> list[dict[s
 
 
 def run_peers(row: Row, seed: int, options: Options, folder: Path) -> list[dict[str, Any]]:
-    """Each of pyroVED's, at the same time and converged."""
+    """Each of pyroVED's, at the same time and later."""
     with np.load(options.data) as truth:
         kind = truth["kind"].astype(int)
     known = [[int(i), int(kind[i])] for i in known_rows(kind, row.labels)]
