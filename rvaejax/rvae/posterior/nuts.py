@@ -27,13 +27,13 @@ class Chain(NamedTuple):
 def run_chain(
     log_density: Callable[[Float[Array, " n"]], Float[Array, ""]],
     start: Float[Array, " n"],
-    scale: Float[Array, " n"],
+    root: Float[Array, "n n"],
     config: NutsConfig,
     *,
     key: Key[Array, ""],
 ) -> Chain:
-    """A chain from `start`, in units of `scale`; step size and dense metric are adapted in the warm-up."""
-    init, step = hmc(lambda y: -log_density(start + scale * y), algo="NUTS")
+    """A chain from `start`, in units of `root` (of a covariance); warm-up adapts step size and dense metric."""
+    init, step = hmc(lambda y: -log_density(start + root @ y), algo="NUTS")
     state = init(
         0 * start,
         num_warmup=config.warmup,
@@ -45,7 +45,7 @@ def run_chain(
 
     def body(state, _):
         state = step(state)
-        return state, Chain(start + scale * state.z, state.diverging)
+        return state, Chain(start + root @ state.z, state.diverging)
 
     state, _ = jax.lax.scan(lambda s, _: (step(s), None), state, None, length=config.warmup)
     return jax.lax.scan(body, state, None, length=config.draws)[1]

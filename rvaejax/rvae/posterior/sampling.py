@@ -60,8 +60,8 @@ def sample_one(t: Target, config: NutsConfig, *, key: Key[Array, ""]) -> Sampled
     for_modes, for_chains, for_weights, for_draws, for_bounds = jax.random.split(key, 5)
     modes = find_modes(t, config.modes, key=for_modes)
 
-    def one(start, k_chain, k_weight):
-        chain = run_chain(t.log_joint, start, t.scale, config, key=k_chain)
+    def one(start, root, k_chain, k_weight):
+        chain = run_chain(t.log_joint, start, root, config, key=k_chain)
 
         def inside(point):
             return own_basin(point[0], start[0], modes)
@@ -69,11 +69,12 @@ def sample_one(t: Target, config: NutsConfig, *, key: Key[Array, ""]) -> Sampled
         # the chain may have gone round the circle: back to the turn of its mode
         points = chain.points.at[:, 0].set(start[0] + wrap(chain.points[:, 0] - start[0]))
         own = jax.vmap(inside)(points).astype(points.dtype)
-        found = log_evidence(t.log_joint, inside, points, own, t.scale, config.weighing, key=k_weight)
+        scale = jnp.sqrt((root**2).sum(1))
+        found = log_evidence(t.log_joint, inside, points, own, scale, config.weighing, key=k_weight)
         return points, own, found, chain.diverging.mean(), _split(points[:, 0])
 
     keys = (jax.random.split(k, config.modes) for k in (for_chains, for_weights))
-    points, own, found, diverging, split = jax.vmap(one)(modes.points, *keys)
+    points, own, found, diverging, split = jax.vmap(one)(modes.points, modes.roots, *keys)
     return _mixed(points, own, found, modes, config, key=for_draws)._replace(
         diverging=(diverging * modes.there).sum() / modes.there.sum(),
         split=jnp.where(modes.there, split, 0.0),

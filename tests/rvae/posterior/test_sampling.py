@@ -12,6 +12,7 @@ from rvaejax.analysis.simulation_based import calibration_ranks, uniformity
 from rvaejax.rvae import elbo, preset
 from rvaejax.rvae.config import LearnedGaussian, PolarEncoder, SpatialDecoder
 from rvaejax.rvae.posterior.bounds import encoder_bounds
+from rvaejax.rvae.posterior.climb import climb
 from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.rvae.posterior.evidence import log_evidence
 from rvaejax.rvae.posterior.nuts import run_chain
@@ -32,9 +33,11 @@ def _log_p(point):
     return jax.nn.logsumexp(angle) + jax.scipy.stats.norm.logpdf(point[1:], 1.0, SD).sum() + 2.0
 
 
-def _target():
+CENTRE, SCALE = jnp.array([0.45, 1.1, 0.9, 0.7]), jnp.concatenate([jnp.array([0.5 / SHARP**0.5]), 0.5 * SD])
+
+
+def _target(centre=CENTRE, scale=SCALE):
     """An encoder that knows one mode only, at half its width."""
-    centre, scale = jnp.array([0.45, 1.1, 0.9, 0.7]), jnp.concatenate([jnp.array([0.5 / SHARP**0.5]), 0.5 * SD])
 
     def draw(*, key):
         return centre + scale * jax.random.normal(key, (4,))
@@ -42,8 +45,11 @@ def _target():
     return Target(_log_p, lambda z: jax.scipy.stats.norm.logpdf(z, centre, scale).sum(), draw, centre, scale)
 
 
+_sampled = jax.jit(lambda centre, scale, key: sample_one(_target(centre, scale), SHORT, key=key))
+
+
 def test_a_chain_in_each_orientation_weighted_by_its_evidence_is_the_posterior():
-    found = jax.jit(lambda key: sample_one(_target(), SHORT, key=key))(jax.random.key(0))
+    found = _sampled(CENTRE, SCALE, jax.random.key(0))
     assert float(found.log_evidence) == pytest.approx(2.0, abs=0.15)
     order = np.argsort(-np.asarray(found.weights))
     assert np.asarray(found.weights)[order] == pytest.approx([*WEIGHTS, 0.0], abs=0.06)
@@ -80,7 +86,7 @@ def test_a_chain_has_the_mean_and_the_covariance_of_a_gaussian():
         return jax.scipy.stats.multivariate_normal.logpdf(z, jnp.array([1.0, -2.0, 0.5]), covariance)
 
     config = NutsConfig(warmup=300, draws=1500)
-    chain = jax.jit(lambda key: run_chain(log_density, jnp.zeros(3), jnp.ones(3), config, key=key))(jax.random.key(0))
+    chain = jax.jit(lambda key: run_chain(log_density, jnp.zeros(3), jnp.eye(3), config, key=key))(jax.random.key(0))
     points = np.asarray(chain.points)
     assert points.mean(0) == pytest.approx([1.0, -2.0, 0.5], abs=0.2)
     assert np.cov(points.T) == pytest.approx(np.asarray(covariance), abs=0.5)
@@ -108,6 +114,27 @@ def test_evidence_within_a_region_is_the_integral_over_it():
         log_density, lambda z: z[0] > 99.0, jnp.asarray(draws), 0 * inside, jnp.ones(2), 64, key=jax.random.key(1)
     )
     assert float(nothing.log_value) == -np.inf and float(nothing.effective) == 0
+
+
+def test_a_climb_ends_on_the_maximum_with_the_width_that_is_there():
+    """From a flank: of two Gaussians of known covariance the near one is found, and its mass."""
+    covariance = np.array([[0.3, 0.1], [0.1, 0.05]])
+    inverse = jnp.asarray(np.linalg.inv(covariance))
+
+    def log_density(z):
+        return jax.nn.logsumexp(jnp.stack([-0.5 * (z - m) @ inverse @ (z - m) for m in jnp.array([[2.0, 0], [-2, 0]])]))
+
+    found = jax.jit(lambda start: climb(log_density, start))(jnp.array([1.5, 0.4]))
+    assert np.asarray(found.point) == pytest.approx([2.0, 0.0], abs=1e-3)
+    assert np.asarray(found.root @ found.root.T) == pytest.approx(covariance, rel=1e-3)
+    assert float(found.log_mass) == pytest.approx(np.log(2 * np.pi * np.sqrt(np.linalg.det(covariance))), abs=1e-3)
+
+
+def test_modes_are_found_where_the_encoder_is_far_off():
+    """An encoder 40 of its standard deviations off, in what is turned as well: the modes and their weights remain."""
+    found = _sampled(jnp.array([2.0, -1.0, 2.0, -1.5]), jnp.full(4, 0.05), jax.random.key(3))
+    assert float(found.log_evidence) == pytest.approx(2.0, abs=0.15)
+    assert np.sort(np.asarray(found.weights))[::-1][:3] == pytest.approx(WEIGHTS, abs=0.06)
 
 
 @pytest.mark.slow
