@@ -21,6 +21,8 @@ Result:     on the paper's movie, from its coordinates, preset default:
             small windows, mean similarity of 9 components as they are and up to rotation: GMM 0.51 and 0.68, VAE 0.51
             and 0.80, rVAE 0.68 and 0.68: the rVAE's are less alike up to rotation than the VAE's, and as alike as the
             GMM's; turning adds to theirs, and nothing to the rVAE's
+            (figures 5 and S1 of the large windows were drawn in small trials only: there the autoencoder takes more
+            than a second a step on these cores)
             trained on 20,419 of 81,683 small windows, a quarter of each frame, from another seed: angles of ordered
             sites agree to 0.24 degrees (median; R = 0.9992), content latents up to a turn of the latent space with
             R2 = 0.86 and 0.88, up to any smooth map 0.92
