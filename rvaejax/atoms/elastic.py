@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from rvaejax.atoms.patches import CHUNK, each, neighbours, padded, padded_rows
+from rvaejax.atoms.patches import CHUNK, neighbours, padded, padded_rows
 from rvaejax.atoms.small_systems import solved_in_step
 from rvaejax.structure.bonds import bonds, neighbour_table
 
@@ -130,7 +130,7 @@ def settle(
         for v in (xy - xy.mean(0), 1 / np.maximum(sd, 1e-6) ** 2, stiffness)
     )
     chunks = [Windows(*(v[first : first + CHUNK] for v in at)) for first in range(0, size, CHUNK)]
-    solved = each(lambda chunk: _solve(places, precision, stiff, chunk), chunks)
+    solved = [_solve(places, precision, stiff, chunk) for chunk in chunks]
     move, variance, squared = (np.concatenate([np.asarray(v) for v in part])[:n] for part in zip(*solved, strict=True))
     return xy + move, variance, squared
 

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -22,21 +15,6 @@ REACH_NM = 0.12  # radius of the disc to which an atom is fitted
 NEIGHBOUR_NM = 0.45  # atoms farther away do not shine into the disc
 NEIGHBOURS = 12
 SLOPE_SHARE = 0.35  # by how much of its slope the smooth background may be wrong within a patch
-
-
-@functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1)
-
-
-def each(function: Callable[..., Any], *columns: Sequence[Any]) -> list[Any]:
-    """What a compiled function makes of each chunk, on CPUs with as many chunks at a time as there are cores.
-
-    XLA gives one core to one call of this size.
-    """
-    if len(columns[0]) < 2 or jax.default_backend() != "cpu":
-        return [function(*row) for row in zip(*columns, strict=True)]
-    return list(_threads().map(lambda *row: jax.block_until_ready(function(*row)), *columns))
 
 
 def padded_rows(n: int) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from rvaejax.atoms.fit import Fit, Patches, product
-from rvaejax.atoms.patches import each
 from rvaejax.atoms.profile import ISOTROPIC, TERMS, Profile, functions
 
 HEIGHT_SD = 0.3  # prior spread of the Gaussian's own weight
@@ -38,7 +37,7 @@ def fit_profile(
     every = slice(None, None, max(1, len(weight) // FEW))
     few = Patches(patches.grid, *(part[every] for part in patches[1:]))
     tried = list(cores) if len(cores) > 1 else []
-    residuals = each(lambda core: _solve(fit, few, weight[every], core, count, spread)[0], tried)
+    residuals = [_solve(fit, few, weight[every], core, count, spread)[0] for core in tried]
     core = float(cores[int(np.argmin(residuals or [0.0]))])
     _, weights = _solve(fit, patches, weight, core, count, spread)
     return Profile(jnp.float32(core), jnp.asarray(weights, jnp.float32))

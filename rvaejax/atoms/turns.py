@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -14,7 +13,7 @@ from rvaejax.atoms.background import COARSE_NM, background
 from rvaejax.atoms.elastic import smoothed
 from rvaejax.atoms.fit import JOINT, Equations, Fit, Known, Patches, equations, far_light, pixel_weights, step
 from rvaejax.atoms.noise import correlation_gain, noise_of_counts, variance_of_differences
-from rvaejax.atoms.patches import CHUNK, cut_patches, each, heights, on_device, padded, padded_rows, recut
+from rvaejax.atoms.patches import CHUNK, cut_patches, heights, on_device, padded, padded_rows, recut
 from rvaejax.atoms.profile import Profile, peak
 from rvaejax.atoms.profile_fit import fit_profile
 from rvaejax.atoms.sample import FEWEST
@@ -187,11 +186,10 @@ def _swept(
 ) -> tuple[State, list[Equations]]:
     """Some sweeps over the atoms."""
     fit = state.fit
-    far = each(lambda chunk: far_light(fit, chunk, profile), state.chunks)
+    far = [far_light(fit, chunk, profile) for chunk in state.chunks]
     state = state._replace(chunks=[c._replace(far=light) for c, light in zip(state.chunks, far, strict=True)])
     for sweep in range(sweeps):
-        told = functools.partial(equations, fit, profile=profile)
-        found = each(told, state.chunks, state.weights)
+        found = [equations(fit, *patch, profile) for patch in zip(state.chunks, state.weights, strict=True)]
         system = (jnp.concatenate(parts) for parts in list(zip(*found, strict=True))[:3])
         limit = LIMIT_NM / frame.pixel_size_nm
         fit, covariance = step(fit, state.known, *system, frame.near, frame.real, limit)
@@ -206,5 +204,6 @@ def _weighted(state: State, found: list[Equations], law: Float[np.ndarray, " 5"]
     if law is None:
         return state
     noise = jnp.asarray(law)
-    weights = each(lambda solved, chunk: pixel_weights(solved, chunk.inside, noise), found, state.chunks)
+    told = zip(found, state.chunks, strict=True)
+    weights = [pixel_weights(solved, chunk.inside, noise) for solved, chunk in told]
     return state._replace(weights=weights)
