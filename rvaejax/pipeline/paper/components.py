@@ -33,17 +33,18 @@ PROBED = 4000  # sites from which it is told whether latents hold the orientatio
 SITE_FOLD = 3
 
 
-def compare_methods(run: Path, options: PaperOptions) -> None:
+def compare_methods(run: Path, options: PaperOptions, *, large: bool) -> None:
     """Fits the baselines to the windows of a run; writes components.npz, and components.json as the sign of its end.
 
     Args:
         run: folder of a finished run.
         options: of the reproduction.
+        large: whether these are the large windows, on which the networks are trained for fewer steps.
     """
     whole = run_subimages(run)
     subimages = rows_of(whole, some_rows(len(whole), options.rows, options.seed))
     del whole
-    short = options.baseline_steps
+    short = options.large_baseline_steps if large else options.baseline_steps
     ae = fit(_steps(ConvAutoencoder(), short), subimages, seed=options.seed)
     vae = fit(_steps(PlainVAE(), short), subimages, seed=options.seed)
     gmm = fit(GMM(classes=options.classes), subimages, seed=options.seed)
@@ -64,6 +65,7 @@ def compare_methods(run: Path, options: PaperOptions) -> None:
     numbers = {
         "sub-images": len(subimages),
         "of GMM": gmm.note,
+        "steps of autoencoder and VAE": short,
         "extent of the grids": {"AE": extent, "rVAE": list(manifold.extent)},
         "similarity": {n: dict(zip(("plain", "turned"), s.mean, strict=True)) for n, s in similar.items()},
         "orientation told by the latents, R2": told,

@@ -9,7 +9,15 @@ from pathlib import Path
 from rvaejax.errors import ConfigError
 from rvaejax.pipeline.config import RunConfig, check_training
 
-QUICK = {"frames": 4, "steps": 150, "baseline_steps": 40, "rows": 1500, "manifold": 5, "large_window_nm": 0.7}
+QUICK = {
+    "frames": 4,
+    "steps": 150,
+    "baseline_steps": 40,
+    "large_baseline_steps": 20,
+    "rows": 1500,
+    "manifold": 5,
+    "large_window_nm": 0.7,
+}
 QUICK_SIZE_PX = 176
 
 
@@ -28,7 +36,9 @@ class PaperOptions:
         large_window_nm: side of the large windows [nm]; the paper's 64 px.
         preset: of the rVAE: default, paper or paper-atomai.
         steps: training steps of each rVAE; by default the preset's.
-        baseline_steps: training steps of the autoencoder and of the VAE.
+        baseline_steps: training steps of the autoencoder and of the VAE on small windows.
+        large_baseline_steps: the same on large ones, where the paper's autoencoder takes about a second a step on two
+            cores.
         rows: most sub-images that GMM, autoencoder and VAE are fitted to, drawn at random.
         classes: components of each method.
         manifold: images along each side of a latent manifold.
@@ -48,6 +58,7 @@ class PaperOptions:
     preset: str = "default"
     steps: int | None = None
     baseline_steps: int = 600
+    large_baseline_steps: int = 200
     rows: int = 20_000
     classes: int = 9
     manifold: int = 9
@@ -66,7 +77,7 @@ class PaperOptions:
             raise ConfigError(f"the small window must be smaller than the large one, got {sizes}")
         if not 0 < self.share <= 1:
             raise ConfigError(f"--share must be above 0 and at most 1, got {self.share:g}")
-        least = {"baseline_steps": 1, "rows": 100, "classes": 2, "manifold": 2, "frames": 1}
+        least = {"baseline_steps": 1, "large_baseline_steps": 1, "rows": 100, "classes": 2, "manifold": 2, "frames": 1}
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:

@@ -85,7 +85,7 @@ def stages(out: Path, used: source.Source, options: PaperOptions) -> None:
             _analyse(folder, used, options, large=name == LARGE, small=out / SMALL)
         if not (folder / components.NUMBERS).is_file():
             log.info("%s windows: GMM, autoencoder, VAE", name)
-            components.compare_methods(folder, options)
+            components.compare_methods(folder, options, large=name == LARGE)
     if not (out / QUARTER / quarter.NUMBERS).is_file():
         log.info("training on %.0f %% of each frame", 100 * options.share)
         quarter.train_on_a_share(out / SMALL, out / QUARTER, options)
@@ -160,7 +160,8 @@ def _remarks(options: PaperOptions) -> Iterator[str]:
     yield (
         "The second and third column of figure 5 are decoded over a grid of two latents, from the 5th to the 95th "
         "(rVAE: 2nd to 98th) percentile of each; the components in figure S1 are the GMM's means, and the decoded "
-        "centroids of a mixture in the latents of VAE and rVAE."
+        "centroids of a mixture in the latents of VAE and rVAE. Autoencoder and VAE were trained for "
+        f"{options.baseline_steps} steps on small windows, {options.large_baseline_steps} on large ones."
     )
     if options.small:
         yield "A small trial: few frames and short trainings; the figures are not what a whole run gives."
