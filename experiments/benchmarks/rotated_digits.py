@@ -21,8 +21,8 @@ Results:    experiments/benchmarks/results/rotated_digits.json and .md; a case t
 Result:     10,000 MNIST digits, 2 latents, one seed, 57 s here, 52 and 50 s for the peers, 2 CPU cores to itself:
             circular correlation of each digit 0.72 (0.78 folded) and of all together 0.27 here, 0.00 for both peers;
             clusters 0.51 against 0.18 and 0.20; neighbours 0.64 against 0.21 and 0.24. Each digit has a reference
-            orientation of its own, as it may; 5 has the least (0.38), why is not looked into. The peers took 202 and 175 steps in this time
-            (two epochs) and were not run until converged. 32 latents: not measured yet
+            orientation of its own, as it may; 5 has the least (0.38), why is not looked into. The peers took 202 and
+            175 steps in this time (two epochs) and were not run until converged. 32 latents: not measured yet
 """
 
 from __future__ import annotations
