@@ -3,10 +3,13 @@
 To be tested: the mixture of the posteriors of learned pseudo-images is nearer to what the encoder makes of all sites
 than a standard normal is: the content's divergence falls and the held-out ELBO rises.
 
-Command:    python experiments/vamp_prior.py --out runs/vamp_prior
-Wall time:  not measured yet
+Command:    python experiments/vamp_prior.py --out runs/vamp_prior --steps 700
+Wall time:  141 s for six trainings on 2 CPU cores beside other work
 Figure:     runs/vamp_prior/vamp_prior.png: contents, and draws of the prior, for each prior
-Result:     not run yet
+Result:     held-out ELBO, seeds 0 and 1: standard normal 359.7 and 363.0 nat, VampPrior 364.7 and 363.7, flow 364.0 and
+            364.5. Divergence of the content: 4.7 and 4.0, 1.6 and 1.5, 2.0 and 2.1 nat; of the VampPrior and the flow
+            it is estimated, one estimate with an error of 0.3 nat. Draws of the VampPrior fall onto the three kinds,
+            those of the others beside them too
 """
 
 from __future__ import annotations

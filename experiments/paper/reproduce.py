@@ -6,7 +6,8 @@ lines beside each figure of the page that this writes.
 Command:    python experiments/paper/reproduce.py --out runs/paper [--movie coordinates.csv.gz]
             (the same as `rvaejax reproduce paper`)
 Wall time:  on 2 cores beside other work, 50 frames: the analysis of 81,683 small windows 115 s (1.4 GB), of 67,230
-            large ones 575 s (3.1 GB); then GMM, autoencoder and VAE, for which --baseline-steps counts
+            large ones 575 s (3.1 GB); GMM, autoencoder and VAE on large windows, the quarter and all figures 732 s
+            (2.8 GB), of which 200 s were a pause
 Figure:     runs/paper/figures, with paper.md, paper.html and numbers.json beside them
 Result:     on the paper's movie, from its coordinates, preset default:
             atoms in the first and last frame: 2,117 and 1,428; rings of 5 or 7 per 100 hexagons: 6 and 29; share of Si
@@ -18,11 +19,10 @@ Result:     on the paper's movie, from its coordinates, preset default:
             first content latent, ordered sites above edges and defects: AUC 0.90 (large windows: 0.95); rank
             correlation with crystallinity 0.71 (0.85)
             small windows, bonds' direction told by the latents (R2): autoencoder (600 steps) 0.96, rVAE -0.07
-            small windows, mean similarity of 9 components as they are and up to rotation: GMM 0.51 and 0.68, VAE 0.51
-            and 0.80, rVAE 0.68 and 0.68: the rVAE's are less alike up to rotation than the VAE's, and as alike as the
-            GMM's; turning adds to theirs, and nothing to the rVAE's
-            (figures 5 and S1 of the large windows were drawn in small trials only: there the autoencoder takes more
-            than a second a step on these cores)
+            mean similarity of 9 components as they are and up to rotation: small windows GMM 0.51 and 0.68, VAE 0.51
+            and 0.80, rVAE 0.68 and 0.68; large windows GMM 0.59 and 0.79, VAE 0.83 and 0.84, rVAE 0.78 and 0.78: up to
+            rotation the rVAE's are least alike in large windows, and as alike as the GMM's in small ones; turning adds
+            nothing to the rVAE's in either
             trained on 20,419 of 81,683 small windows, a quarter of each frame, from another seed: angles of ordered
             sites agree to 0.24 degrees (median; R = 0.9992), content latents up to a turn of the latent space with
             R2 = 0.86 and 0.88, up to any smooth map 0.92
