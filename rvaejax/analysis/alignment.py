@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
+from rvaejax.analysis.grains import SITE_FOLD
 from rvaejax.rvae.agreement import content_agreement
 from rvaejax.types import Latents
-
-SITE_FOLD = 3
 
 
 class Alignment(NamedTuple):

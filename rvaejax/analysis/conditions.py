@@ -12,9 +12,8 @@ from scipy.stats import wasserstein_distance
 
 from rvaejax.analysis.circular import concentration
 from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.grains import FOLD
 from rvaejax.types import Latents
-
-LATTICE_FOLD = 6
 
 
 class Comparison(NamedTuple):
@@ -72,7 +71,7 @@ def compare(latents: Mapping[str, Latents], *, threshold: float = 3.5) -> Compar
         np.array([len(part) for part in content]),
         np.array([part.mean(0) for part in content]),
         np.array([part.std(0) for part in content]),
-        np.array([concentration(part.angle, LATTICE_FOLD) for part in latents.values()]),
+        np.array([concentration(part.angle, FOLD) for part in latents.values()]),
         np.array([float((part > threshold).mean()) for part in away]),
         distance,
         tuple(away),

@@ -1,15 +1,19 @@
-"""The table of atoms, atoms.csv."""
+"""Tables: of atoms, atoms.csv, and of rows of named values."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from rvaejax.errors import MissingFileError
 from rvaejax.io.coordinates import read_atoms_table
-from rvaejax.io.files import atomic_path
+from rvaejax.io.files import atomic_path, write_text
 from rvaejax.types import Atoms
 
 COLUMNS = ("frame", "x_px", "y_px", "x_nm", "y_nm", "species", "score", "sd_px")
@@ -48,3 +52,13 @@ def read_atoms(path: str | os.PathLike[str]) -> Atoms:
         raise MissingFileError(f"{file}: no such file; check the path")
     atoms = read_atoms_table(file)
     return atoms if len(atoms) else atoms.select(np.zeros(0, np.int64))
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes rows of named values as a CSV file; a column for each name, empty where a row has no such value."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, names, lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

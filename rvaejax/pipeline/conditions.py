@@ -9,8 +9,6 @@ Everything that bad input can stop happens before the first file is written.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import re
@@ -30,6 +28,7 @@ from rvaejax.config import to_dict
 from rvaejax.errors import ConfigError
 from rvaejax.io.files import check_output, check_source_survives, prepare_output, write_text
 from rvaejax.io.movies import read_movie
+from rvaejax.io.tables import write_rows
 from rvaejax.pipeline import found
 from rvaejax.pipeline.config import RunConfig
 from rvaejax.pipeline.dynamics import OFF_CRYSTAL, run_curves, structure_of
@@ -191,7 +190,7 @@ def _compare(out: Path, results: dict[str, Results], config: RunConfig, watch: S
     save_figure(plots.distributions(latents), out / "figures" / "condition_distributions.png")
     save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
     rows = [_row(i, told, one, curves[label]) for i, (label, one) in enumerate(results.items())]
-    write_text(out / CONDITIONS, _csv(rows))
+    write_rows(out / CONDITIONS, rows)
     summary: dict[str, Any] = {"title": " and ".join(results), "notes": list(_notes(told))}
     summary |= {str(row["condition"]): {k: v for k, v in row.items() if k != "condition"} for row in rows}
     write_text(out / "summary.json", json.dumps({**summary, "seconds": watch.seconds}, indent=2))
@@ -233,12 +232,3 @@ def _notes(told: Comparison) -> list[str]:
         f"One model, trained on all movies together; sub-images: {share}. The report of each movie is in its folder.",
         "Distances of distributions are Wasserstein's, in standard deviations of the latent over all movies.",
     ]
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, names, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -6,8 +6,6 @@ model of each candidate in `candidates/NAME`, as `rvaejax encode` takes it.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 import math
@@ -25,6 +23,7 @@ from rvaejax.config import to_dict
 from rvaejax.errors import ImageError
 from rvaejax.io.files import check_output, check_source_survives, prepare_output, write_text
 from rvaejax.io.subimages import read_subimages
+from rvaejax.io.tables import write_rows
 from rvaejax.pipeline.config_file import read_section
 from rvaejax.pipeline.resume import fingerprint, was_begun
 from rvaejax.pipeline.scan_config import Candidate, ScanOptions, candidates, training_of
@@ -155,11 +154,7 @@ def _write(folder: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     ordered = sorted(rows, key=lambda row: -math.inf if row["elbo_per_pixel"] is None else -row["elbo_per_pixel"])
     write_text(folder / ROWS, json.dumps({"candidates": ordered, "notes": list(NOTES)}, indent=2, allow_nan=False))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(ordered[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(ordered)
-    write_text(folder / "scan.csv", text.getvalue())
+    write_rows(folder / "scan.csv", ordered)
     save_figure(scan_figure(ordered), folder / "figures" / "scan.png")
     return ordered
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from rvaejax.analysis.grains import SITE_FOLD
 from rvaejax.analysis.leakage import probe_folded
 from rvaejax.analysis.manifold import latent_manifold
 from rvaejax.analysis.selection import rows_of
@@ -30,7 +31,6 @@ from rvaejax.types import SubImages
 
 ARRAYS, NUMBERS = "components.npz", "components.json"
 PROBED = 4000  # sites from which it is told whether latents hold the orientation
-SITE_FOLD = 3
 
 
 def compare_methods(run: Path, options: PaperOptions, *, large: bool) -> None:

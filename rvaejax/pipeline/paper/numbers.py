@@ -11,6 +11,7 @@ from scipy import ndimage, stats
 from sklearn.metrics import roc_auc_score
 
 from rvaejax.analysis.circular import circular_difference, circular_sd, fold_angle
+from rvaejax.analysis.grains import SITE_FOLD
 from rvaejax.analysis.orientation import density, orientation_peaks
 from rvaejax.analysis.sites import MovieSites, distance_to, movie_sites, ring_counts
 from rvaejax.io.latents import LatentRows, read_latents_h5
@@ -20,7 +21,6 @@ from rvaejax.types import Atoms, Maps
 
 EMPTY_NM = 0.25  # farther from every atom than this is a hole, or contamination
 AT_EDGE_NM = 0.3
-SITE_FOLD = 3
 WIDTH = np.deg2rad(2.0)  # of the kernels of the angle's density
 ALTERNATING = np.deg2rad(15.0)
 
