@@ -18,6 +18,7 @@ from worker_lines import claim_output, serve
 HELD, FALL, FIRST, LAST = 10, 40, 40.0, 3.0  # the documented schedule of jiVAE
 AUXILIARY = 50
 LABELLED_BATCH = 10
+FLAT = 1e-3  # a loss that falls by a smaller share of itself stands still
 
 
 def falling(epoch):
@@ -81,7 +82,7 @@ class Training:
 
 
 def train(model, data, kinds, known, seed, batch, due, longest, patience, out):
-    """Trains to a look after `due` seconds and one when the loss has not fallen for `patience` epochs, or `longest`.
+    """Trains to a look after `due` seconds and one when the loss stands still for `patience` epochs, or `longest`.
 
     Args:
         model: iVAE, jiVAE, "jiVAE, schedule" or ssiVAE.
@@ -90,25 +91,26 @@ def train(model, data, kinds, known, seed, batch, due, longest, patience, out):
         known: [[row, class], ...] that ssiVAE is told.
         seed: of the training.
         batch: rows of a step.
-        due: seconds of this call until the first look.
+        due: seconds of this call until the first look; None for the last look only.
         longest: seconds of this call until the last.
         patience: epochs.
         out: OUT-0.npz and OUT-1.npz are written.
     """
-    began, away = time.monotonic(), 0.0
+    began, away, due = time.monotonic(), 0.0, float("inf") if due is None else due
     training = Training(model, in_unit_range(np.load(data)["images"]), kinds, known, seed, batch)
-    looks, lowest, since = [], float("inf"), 0
+    looks, level, since = [], float("inf"), 0
     while True:
         training.epoch()
         spent = time.monotonic() - began - away
-        if training.settled() and training.loss() < lowest:
-            lowest, since = training.loss(), 0
+        if training.settled() and training.loss() < level - FLAT * abs(training.loss()):
+            level, since = training.loss(), 0
         elif training.settled():
             since += 1
         converged = since >= patience
         if (spent >= due and not looks) or converged or spent >= longest:
             np.savez(f"{out}-{len(looks)}.npz", **training.encode())
-            looks.append({"seconds": spent, "epochs": training.epochs, "loss": training.loss(), "converged": converged})
+            facts = {"epochs": training.epochs, "loss": training.loss(), "converged": converged}
+            looks.append({"seconds": spent, "cpu_seconds": time.process_time(), **facts})
             away += time.monotonic() - began - away - spent
             if converged or spent >= longest:
                 return {"looks": looks}
