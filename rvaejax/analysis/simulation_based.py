@@ -15,16 +15,14 @@ from jaxtyping import Array, Float, Integer, Key
 from scipy.stats import chisquare
 
 from rvaejax.errors import ConfigError
-from rvaejax.progress import progress
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import FixedGaussian, LearnedGaussian, UnitGaussian
 from rvaejax.rvae.coordinates import grid
 from rvaejax.rvae.likelihoods import learned_log_sd
 from rvaejax.rvae.posterior.config import NutsConfig
-from rvaejax.rvae.posterior.sampling import sampler
+from rvaejax.rvae.posterior.sampling import sample_images
 from rvaejax.rvae.record import TrainedRVAE
 
-_BATCH = 8
 BINS = 10
 
 
@@ -87,18 +85,10 @@ def calibration_ranks(model: TrainedRVAE, count: int, nuts: NutsConfig, *, fold:
     """Ranks of the true angle (raw, and modulo 2 pi / fold), shift and content of `count` simulated sub-images."""
     for_truth, for_chains = jax.random.split(jax.random.key(seed))
     truth, images = simulate(model, count, key=for_truth)
-    apply, keys = sampler(model.config, model.image_shape, nuts), jax.random.split(for_chains, count)
-    sampled, encoder = [], []
-    with progress(total=count, desc="calibrating", unit="images") as bar:
-        for start in range(0, count, _BATCH):
-            rows = np.resize(np.arange(start, min(start + _BATCH, count)), _BATCH)
-            found = apply(model.params, images[rows], keys[rows])
-            number = min(_BATCH, count - start)
-            sampled.append(np.asarray(found.points)[:number])
-            encoder.append(np.asarray(found.bounds.draws)[:number])
-            bar.update(number)
+    keys = jax.random.split(for_chains, count)
+    found = sample_images(model, np.asarray(images), nuts, "calibrating", keys=keys)
     points = np.asarray(truth)
-    by_sampler, by_encoder = (_ranks(points, np.concatenate(draws), fold) for draws in (sampled, encoder))
+    by_sampler, by_encoder = (_ranks(points, np.asarray(v), fold) for v in (found.points, found.bounds.draws))
     return Ranks(by_sampler, by_encoder, (nuts.kept, nuts.particles))
 
 

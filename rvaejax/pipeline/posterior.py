@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from rvaejax.analysis.amortisation import AmortisationGap, amortisation_gap
+from rvaejax.analysis.circular import circular_difference
 from rvaejax.analysis.selection import rows_of
 from rvaejax.errors import ConfigError
 from rvaejax.io.files import atomic_path, write_text
@@ -18,11 +20,15 @@ from rvaejax.pipeline.check import run_subimages
 from rvaejax.pipeline.config import PosteriorConfig
 from rvaejax.plotting.posterior import angle_posteriors
 from rvaejax.plotting.style import save_figure
+from rvaejax.rvae.inference import decode
 from rvaejax.rvae.inputs import check_fits
 from rvaejax.rvae.posterior.record import Posterior
 from rvaejax.rvae.posterior.sampling import posterior
+from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import load_model
+from rvaejax.training.interrupt import catch_signals
 
+_NEAR = np.pi / 36  # draws that are no farther from the mode's angle are averaged
 TABLE, DRAWS, FIGURE = "posterior.csv", "posterior.npz", "posterior.png"
 
 
@@ -36,6 +42,7 @@ def posterior_file(run: Path, source: Path | None, config: PosteriorConfig) -> A
 
     Raises:
         InputError: no model, no sub-images, such as do not fit, or no such rows.
+        KeyboardInterrupt: by SIGINT or SIGTERM; nothing is written.
     """
     model = load_model(run)
     subimages = run_subimages(run) if source is None else read_subimages(source)
@@ -46,12 +53,26 @@ def posterior_file(run: Path, source: Path | None, config: PosteriorConfig) -> A
     if not len(chosen):
         drawn = np.random.default_rng(config.seed).permutation(len(subimages))[: config.rows]
         chosen = np.sort(drawn)
-    found = posterior(model, subimages, rows=chosen, config=config.nuts, seed=config.seed)
+    with catch_signals() as should_stop:
+        found = posterior(model, subimages, rows=chosen, config=config.nuts, seed=config.seed, should_stop=should_stop)
     gap = amortisation_gap(model, found)
     _write(run, found, gap)
     (run / "figures").mkdir(exist_ok=True)
-    save_figure(angle_posteriors(found, rows_of(subimages, chosen).images), run / "figures" / FIGURE)
+    images = rows_of(subimages, chosen).images.astype(float)
+    figure = angle_posteriors(found, images, _drawn(model, found), gap.fold, model.angle_sd_factor)
+    save_figure(figure, run / "figures" / FIGURE)
     return gap
+
+
+def _drawn(model: TrainedRVAE, found: Posterior) -> Float[np.ndarray, "n h w c"]:
+    """What the decoder draws at the mean of the draws around the heaviest mode of each."""
+    heaviest = found.mode_angle[np.arange(len(found)), found.mode_weight.argmax(1)]
+    off = circular_difference(found.angle, heaviest[:, None])
+    near = (np.abs(off) <= np.maximum(np.abs(off).min(1, keepdims=True), _NEAR))[..., None]
+    angle, shift, content = (
+        (near * v).sum(1) / near.sum(1) for v in (heaviest[:, None, None] + off[..., None], found.shift, found.content)
+    )
+    return decode(model, *(v.astype(np.float32) for v in (angle[:, 0], shift, content)))
 
 
 def _write(run: Path, found: Posterior, gap: AmortisationGap) -> None:

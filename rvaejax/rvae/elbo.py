@@ -60,6 +60,8 @@ class RVAE(NamedTuple):
         expect: `(params, x (p, c), points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of
             all pixels of one window in the light in which its image x was taken.
         families: the functions of each latent's posterior and prior.
+        draw: as `decode`, but what the likelihood takes: log-odds, where it is a Bernoulli's.
+        fit: `(params, x (p, c), drawn (p, c), points (p, 2)) -> ` log-likelihood of one example given what is drawn.
         log_likelihood: `(params, x (p, c), points (p, 2), angle, shift, content) -> ` log-likelihood of one example on
             all its pixels.
         prior_params: `params -> {"angle", "shift", "content"}`, the priors' parameters as their functions take them.
@@ -75,6 +77,8 @@ class RVAE(NamedTuple):
     decode: Callable[..., Float[Array, "p c"]]
     expect: Callable[..., Float[Array, "p c"]]
     families: posteriors.Posteriors
+    draw: Callable[..., Float[Array, "p c"]]
+    fit: Callable[..., Float[Array, ""]]
     log_likelihood: Callable[..., Float[Array, ""]]
     prior_params: Callable[[PyTree], dict[str, PyTree]]
     terms: Callable[..., ElboTerms]
@@ -228,6 +232,8 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         decode=decode,
         expect=expect,
         families=families,
+        draw=draw,
+        fit=fit,
         log_likelihood=log_likelihood,
         prior_params=prior_params,
         terms=terms,

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from rvaejax.rvae.posterior.spread import each
 from rvaejax.rvae.posterior.target import Target
 
 
@@ -34,7 +35,7 @@ class Bounds(NamedTuple):
 def encoder_bounds(target: Target, count: int, *, key: Key[Array, ""]) -> Bounds:
     """The bounds from `count` draws."""
     draws = jax.vmap(lambda k: target.draw(key=k))(jax.random.split(key, count))
-    log_w = jax.vmap(target.log_joint)(draws) - jax.vmap(target.log_encoder)(draws)
+    log_w = each(target.log_joint, draws) - jax.vmap(target.log_encoder)(draws)
     total = jax.nn.logsumexp(log_w)
     effective = jnp.exp(2 * total - jax.nn.logsumexp(2 * log_w))
     return Bounds(log_w.mean(), total - jnp.log(count), effective, draws)

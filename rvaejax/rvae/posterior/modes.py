@@ -1,4 +1,4 @@
-"""The orientations in which a sub-image's posterior may have its modes."""
+"""The modes of a sub-image's posterior: where they are, and which part of the latents' space each has for itself."""
 
 from __future__ import annotations
 
@@ -6,65 +6,72 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Bool, Float, Integer, Key
 
-from rvaejax.rvae.posterior.climb import climb
+from rvaejax.rvae.posterior.climb import Peak
+from rvaejax.rvae.posterior.spread import each
 from rvaejax.rvae.posterior.target import Target
 from rvaejax.rvae.priors.circle import wrap
 
-SECTORS, _PER_SECTOR = 24, 3  # parts of the circle, and angles that are tried in each
-_NEAR, _FAR = 4, 60  # shifts and contents that each angle is tried with: around the encoder's, and of the priors' size
-_CLIMBS = 2  # of each sector, from the best of as many shares of what is tried there
-_AT_A_TIME = 32, 8  # points and climbs, for the memory that they take
-_WIDER = 2.0
-_APART = jnp.pi / 18  # modes nearer to each other than that are one
-_NEGLIGIBLE = 12.0  # nat below the best
+_TRIED = 64  # points for each climb
+_WIDER = 2.0  # than the encoder's standard deviations
+_VALLEY = 2.0  # nat below the lower of two maxima, half way between them: no less divides them
+_NEGLIGIBLE = 8.0  # nat below the heaviest
 
 
 class Modes(NamedTuple):
-    """The heaviest local maxima over the angle.
+    """The heaviest maxima that a valley divides from all heavier ones.
 
     Attributes:
         points: (m, n) where they are; places that are not needed repeat the heaviest.
+        values: (m,) of the log-density there [nat].
         roots: (m, n, n) of the covariances of the Gaussians with their curvatures.
-        there: (m,) which of them are maxima.
+        there: (m,) which of them are modes.
     """
 
     points: Float[Array, "m n"]
+    values: Float[Array, " m"]
     roots: Float[Array, "m n n"]
     there: Bool[Array, " m"]
 
 
-def find_modes(target: Target, count: int, *, key: Key[Array, ""]) -> Modes:
-    """Maxima of the joint density that are climbed to from everywhere around the circle, one for each angle.
+def starts(target: Target, climbs: int, *, key: Key[Array, ""]) -> Float[Array, "c n"]:
+    """Where climbs start: the likeliest of some points in a sector of the circle for each; sectors overlap by half.
 
     The encoder is not relied on: its shift and content may be many of its standard deviations off, and then no angle
-    looks likely at them. In each sector of the circle climbs start from the best of what is tried there, near to and
-    far from the encoder's guess; maxima are weighed by the Gaussians of their curvature.
+    looks likely at them. Most points are as wide as the priors; of eight, one has what the encoder says or is near it.
     """
-    for_near, for_far = jax.random.split(key)
-    n = len(target.centre)
-    near = _WIDER * target.scale[None] * jax.random.normal(for_near, (_NEAR, n)).at[0].set(0.0)
-    tried = jnp.concatenate([target.centre[None] + near, jax.random.normal(for_far, (_FAR, n))])
-    angles = target.centre[0] + 2 * jnp.pi / (SECTORS * _PER_SECTOR) * jnp.arange(SECTORS * _PER_SECTOR)
-    starts = jnp.broadcast_to(tried[None], (len(angles), *tried.shape)).at[..., 0].set(angles[:, None])
-    climbs = SECTORS * _CLIMBS
-    starts = starts.reshape(SECTORS, -1, _CLIMBS, n).swapaxes(1, 2).reshape(climbs, -1, n)
-    value = jax.lax.map(target.log_joint, starts.reshape(-1, n), batch_size=_AT_A_TIME[0])
-    starts = starts[jnp.arange(climbs), value.reshape(climbs, -1).argmax(1)]
-    peaks = jax.lax.map(lambda start: climb(target.log_joint, start), starts, batch_size=_AT_A_TIME[1])
-    order = jnp.argsort(-peaks.log_mass)
-    peaks = jax.tree.map(lambda v: v[order], peaks)
-    near_to = jnp.abs(wrap(peaks.point[:, None, 0] - peaks.point[None, :, 0])) < _APART
-    heavier = jnp.tril(jnp.ones((climbs, climbs), bool), -1)
-    own = ~(near_to & heavier).any(1) & (peaks.log_mass > peaks.log_mass[0] - _NEGLIGIBLE)
-    value, top = jax.lax.top_k(jnp.where(own, peaks.log_mass, -jnp.inf), count)
-    there = jnp.isfinite(value).at[0].set(True)
-    top = jnp.where(there, top, 0)
-    return Modes(peaks.point[top], peaks.root[top], there)
+    n, number = len(target.centre), jnp.arange(_TRIED)
+    far = jax.random.normal(key, (climbs, _TRIED, n))
+    width = jnp.where(number % 16 == 0, 0.0, _WIDER)[:, None]
+    near = target.centre[None, None] + (width * target.scale[None])[None] * far
+    points = jnp.where((number % 8 == 0)[None, :, None], near, far)
+    turns = (jnp.arange(climbs)[:, None] + 2 * number[None] / _TRIED) / climbs
+    points = points.at[..., 0].set(target.centre[0] + 2 * jnp.pi * turns)
+    value = each(target.log_joint, points.reshape(-1, n)).reshape(climbs, -1)
+    return points[jnp.arange(climbs), value.argmax(1)]
 
 
-def own_basin(angle: Float[Array, ""], mode: Float[Array, ""], modes: Modes) -> Bool[Array, ""]:
-    """Whether an angle is nearer to its mode than to any other: so the circle is divided, and nothing counted twice."""
-    away = jnp.where(modes.there, jnp.abs(wrap(angle - modes.points[:, 0])), jnp.inf)
-    return jnp.abs(wrap(angle - mode)) <= away.min() + 1e-6
+def choose(target: Target, peaks: Peak, count: int) -> Modes:
+    """The heaviest of the maxima, by their Gaussians, and of those on one hill one."""
+
+    def pick(left: Bool[Array, " c"], _: None) -> tuple[Bool[Array, " c"], tuple[Integer[Array, ""], Bool[Array, ""]]]:
+        best = jnp.where(left, peaks.log_mass, -jnp.inf).argmax()
+        across = peaks.point - peaks.point[best][None]
+        across = across.at[:, 0].set(wrap(across[:, 0]))
+        between = each(target.log_joint, peaks.point[best][None] + 0.5 * across)
+        divided = between < jnp.minimum(peaks.value, peaks.value[best]) - _VALLEY
+        return left & divided, (best, left[best])
+
+    left = peaks.log_mass > peaks.log_mass.max() - _NEGLIGIBLE
+    _, (top, there) = jax.lax.scan(pick, left, None, length=count)
+    top = jnp.where(there, top, top[0])
+    return Modes(peaks.point[top], peaks.value[top], peaks.root[top], there)
+
+
+def owner(point: Float[Array, " n"], modes: Modes) -> Integer[Array, ""]:
+    """The mode to whose part of the space a point belongs, that whose Gaussian is highest there: none counts twice."""
+    off = point[None] - modes.points
+    off = off.at[:, 0].set(wrap(off[:, 0]))
+    away = jnp.einsum("mij,mj->mi", jnp.linalg.inv(modes.roots), off)
+    return jnp.where(modes.there, modes.values - 0.5 * (away**2).sum(1), -jnp.inf).argmax()

@@ -16,9 +16,8 @@ from rvaejax.nets.encoders import Encoded
 from rvaejax.rvae.coordinates import grid
 from rvaejax.rvae.elbo import RVAE
 from rvaejax.rvae.latents import draw_normal
+from rvaejax.rvae.posterior.climb import Expansion, Point, gauss_newton
 from rvaejax.rvae.priors.vector import log_normal
-
-Point = Float[Array, " n"]
 
 
 class Target(NamedTuple):
@@ -26,12 +25,14 @@ class Target(NamedTuple):
 
     Attributes:
         log_joint: `point -> log p(image, point)` [nat]; periodic in the angle.
+        expand: `point -> Expansion` of it, with the Gauss-Newton curvature.
         log_encoder: `point -> log q(point)` [nat], of the encoder's posterior.
         draw: `(*, key) -> point` of the encoder's posterior.
         centre, scale: the encoder's mean, and its standard deviations, as points.
     """
 
     log_joint: Callable[[Point], Float[Array, ""]]
+    expand: Callable[[Point], Expansion]
     log_encoder: Callable[[Point], Float[Array, ""]]
     draw: Callable[..., Point]
     centre: Point
@@ -43,15 +44,16 @@ def target(rvae: RVAE, params: PyTree, prior: dict[str, PyTree], image: Float[Ar
     families, size = rvae.families, image.shape[0]
     x, points = image.reshape(size * size, -1), grid(size)
 
-    def log_joint(point: Point) -> Float[Array, ""]:
-        angle, shift, content = point[0], point[1:3], point[3:]
-        value = families.shift.value(shift, prior["shift"])
-        return (
-            rvae.log_likelihood(params, x, points, angle, value, content)
-            + families.angle.prior.log_prob(angle, prior["angle"])
-            + families.shift.log_prior(shift, prior["shift"])
-            + families.content.log_prior(content, prior["content"])
-        )
+    def drawn(point: Point) -> Float[Array, "p c"]:
+        return rvae.draw(params, points, point[0], families.shift.value(point[1:3], prior["shift"]), point[3:])
+
+    def fit(image: Float[Array, "p c"]) -> Float[Array, ""]:
+        return rvae.fit(params, x, image, points)
+
+    def log_prior(point: Point) -> Float[Array, ""]:
+        vectors = families.shift.log_prior(point[1:3], prior["shift"])
+        vectors += families.content.log_prior(point[3:], prior["content"])
+        return families.angle.prior.log_prob(point[0], prior["angle"]) + vectors
 
     def log_encoder(point: Point) -> Float[Array, ""]:
         vectors = log_normal(point[1:3], *q.shift) + log_normal(point[3:], *q.content)
@@ -64,7 +66,8 @@ def target(rvae: RVAE, params: PyTree, prior: dict[str, PyTree], image: Float[Ar
 
     summary = families.angle.summary(q.angle)
     return Target(
-        log_joint=log_joint,
+        log_joint=lambda point: fit(drawn(point)) + log_prior(point),
+        expand=lambda point: gauss_newton(drawn, fit, log_prior, point),
         log_encoder=log_encoder,
         draw=draw,
         centre=jnp.concatenate([summary.angle[None], q.shift.mean, q.content.mean]),

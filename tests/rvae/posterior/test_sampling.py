@@ -12,11 +12,12 @@ from rvaejax.analysis.simulation_based import calibration_ranks, uniformity
 from rvaejax.rvae import elbo, preset
 from rvaejax.rvae.config import LearnedGaussian, PolarEncoder, SpatialDecoder
 from rvaejax.rvae.posterior.bounds import encoder_bounds
-from rvaejax.rvae.posterior.climb import climb
+from rvaejax.rvae.posterior.calls import compiled, sample
+from rvaejax.rvae.posterior.climb import Expansion, climb, gauss_newton
 from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.rvae.posterior.evidence import log_evidence
-from rvaejax.rvae.posterior.nuts import run_chain
-from rvaejax.rvae.posterior.sampling import sample_one
+from rvaejax.rvae.posterior.modes import Modes, owner
+from rvaejax.rvae.posterior.nuts import Where, advance, begin
 from rvaejax.rvae.posterior.target import Target
 from rvaejax.rvae.priors.angle import log_von_mises
 from rvaejax.rvae.record import TrainedRVAE
@@ -36,16 +37,50 @@ def _log_p(point):
 CENTRE, SCALE = jnp.array([0.45, 1.1, 0.9, 0.7]), jnp.concatenate([jnp.array([0.5 / SHARP**0.5]), 0.5 * SD])
 
 
-def _target(centre=CENTRE, scale=SCALE):
+def _expanded(log_density):
+    """The expansion by second derivatives."""
+
+    def expand(point):
+        return Expansion(*jax.value_and_grad(log_density)(point), -jax.hessian(log_density)(point))
+
+    return expand
+
+
+def _two_contents(z):
+    """At one angle two contents of weights 0.7 and 0.3; the integral is 1."""
+    apart = jnp.stack([jax.scipy.stats.norm.logpdf(z[1:], m, 0.3).sum() for m in (2.0, -2.0)])
+    angle = log_von_mises(z[0], jnp.asarray(0.4), jnp.asarray(30.0))
+    return jax.nn.logsumexp(apart + jnp.log(jnp.array([0.7, 0.3]))) + angle
+
+
+def _flat_angle(z):
+    """An angle that hardly matters, a Gaussian in the rest; the integral over one turn is 1 (to 1e-4)."""
+    return jax.scipy.stats.norm.logpdf(z[1:]).sum() - jnp.log(2 * jnp.pi) + 0.01 * jnp.cos(z[0])
+
+
+def _target(centre=CENTRE, scale=SCALE, log_p=_log_p):
     """An encoder that knows one mode only, at half its width."""
 
     def draw(*, key):
         return centre + scale * jax.random.normal(key, (4,))
 
-    return Target(_log_p, lambda z: jax.scipy.stats.norm.logpdf(z, centre, scale).sum(), draw, centre, scale)
+    def log_q(point):
+        return jax.scipy.stats.norm.logpdf(point, centre, scale).sum()
+
+    return Target(log_p, _expanded(log_p), log_q, draw, centre, scale)
 
 
-_sampled = jax.jit(lambda centre, scale, key: sample_one(_target(centre, scale), SHORT, key=key))
+def _any_target(number, encoder):
+    """Of the densities above the one that has the number: they are compiled together, once."""
+    return _target(*encoder, log_p=lambda z: jax.lax.switch(number, (_log_p, _two_contents, _flat_angle), z))
+
+
+CALLS = compiled(_any_target, SHORT)
+
+
+def _sampled(centre, scale, key, number=0):
+    found = sample(CALLS, SHORT, number, (centre[None], scale[None]), keys=key[None])
+    return jax.tree.map(lambda v: v[0], found)
 
 
 def test_a_chain_in_each_orientation_weighted_by_its_evidence_is_the_posterior():
@@ -85,8 +120,14 @@ def test_a_chain_has_the_mean_and_the_covariance_of_a_gaussian():
     def log_density(z):
         return jax.scipy.stats.multivariate_normal.logpdf(z, jnp.array([1.0, -2.0, 0.5]), covariance)
 
-    config = NutsConfig(warmup=300, draws=1500)
-    chain = jax.jit(lambda key: run_chain(log_density, jnp.zeros(3), jnp.eye(3), config, key=key))(jax.random.key(0))
+    config, where = NutsConfig(warmup=300), Where(log_density, jnp.zeros(3), jnp.eye(3))
+
+    @jax.jit
+    def run(key):
+        state, _ = advance(where, config, begin(where, config, key=key), 150)  # in pieces, one of them in the warm-up
+        return advance(where, config, state, 1650)[1]
+
+    chain = jax.tree.map(lambda v: v[150:], run(jax.random.key(0)))
     points = np.asarray(chain.points)
     assert points.mean(0) == pytest.approx([1.0, -2.0, 0.5], abs=0.2)
     assert np.cov(points.T) == pytest.approx(np.asarray(covariance), abs=0.5)
@@ -124,15 +165,76 @@ def test_a_climb_ends_on_the_maximum_with_the_width_that_is_there():
     def log_density(z):
         return jax.nn.logsumexp(jnp.stack([-0.5 * (z - m) @ inverse @ (z - m) for m in jnp.array([[2.0, 0], [-2, 0]])]))
 
-    found = jax.jit(lambda start: climb(log_density, start))(jnp.array([1.5, 0.4]))
+    found = jax.jit(lambda start: climb(_expanded(log_density), start, 30))(jnp.array([1.5, 0.4]))
     assert np.asarray(found.point) == pytest.approx([2.0, 0.0], abs=1e-3)
     assert np.asarray(found.root @ found.root.T) == pytest.approx(covariance, rel=1e-3)
     assert float(found.log_mass) == pytest.approx(np.log(2 * np.pi * np.sqrt(np.linalg.det(covariance))), abs=1e-3)
 
 
+def test_gauss_newton_is_newton_where_the_drawing_is_linear():
+    """A linear drawing and a Gaussian prior: value, slope and curvature are those of the sum, by second derivatives."""
+    rng = np.random.default_rng(0)
+    matrix, image = jnp.asarray(rng.normal(size=(7, 3))), jnp.asarray(rng.normal(size=(7, 1)))
+    point = jnp.asarray(rng.normal(size=3))
+
+    def draw(z):
+        return (matrix @ z)[:, None]
+
+    def fit(drawn):  # not a sum over pixels: as where each image's light is fitted
+        return -2 * ((drawn - image) ** 2).sum() - 0.3 * drawn.sum() ** 2
+
+    def log_prior(z):
+        return -0.5 * (z**2).sum() - z[0]
+
+    found = gauss_newton(draw, fit, log_prior, point)
+    whole = _expanded(lambda z: fit(draw(z)) + log_prior(z))(point)
+    for ours, exact in zip(found, whole, strict=True):
+        assert np.asarray(ours) == pytest.approx(np.asarray(exact), rel=1e-4, abs=1e-4)
+
+
+def test_two_contents_at_one_angle_are_two_modes_and_share_the_space():
+    """One chain could not tell their weights, and by parts of the circle both would count twice."""
+    found = _sampled(jnp.zeros(4), jnp.ones(4), jax.random.key(0), number=1)
+    assert np.sort(np.asarray(found.weights))[::-1] == pytest.approx([0.7, 0.3, 0, 0], abs=0.05)
+    assert float(found.log_evidence) == pytest.approx(0, abs=0.1)
+    assert (np.asarray(found.points)[:, 1] > 0).mean() == pytest.approx(0.7, abs=0.05)
+
+
+def test_an_angle_that_does_not_matter_counts_once_around_the_circle():
+    """Its one chain and the proposal around it go round and round; the evidence is that of one turn."""
+    found = _sampled(jnp.zeros(4), jnp.ones(4), jax.random.key(0), number=2)
+    assert np.asarray(found.weights) == pytest.approx([1, 0, 0, 0], abs=1e-6)
+    assert float(found.log_evidence) == pytest.approx(0, abs=0.1)
+    assert np.abs(np.exp(1j * np.asarray(found.points)[:, 0]).mean()) < 0.3
+
+
+def test_a_signal_ends_the_sampling_after_the_call_that_runs():
+    seen = []
+
+    def heed():
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyboardInterrupt(15)
+
+    with pytest.raises(KeyboardInterrupt):
+        sample(CALLS, SHORT, 0, (CENTRE[None], SCALE[None]), heed, keys=jax.random.key(0)[None])
+    assert len(seen) == 3
+
+
+def test_a_point_belongs_to_the_mode_whose_gaussian_is_highest_there():
+    modes = Modes(
+        points=jnp.array([[0.0, 0.0], [2.0, 0.0], [3.0, 5.0]]),
+        values=jnp.zeros(3),
+        roots=jnp.stack([0.1 * jnp.eye(2), 0.5 * jnp.eye(2), jnp.eye(2)]),
+        there=jnp.array([True, True, False]),
+    )
+    own = [int(owner(jnp.array(z), modes)) for z in ([0.1, 0.0], [1.0, 0.0], [0.1 + 4 * np.pi, 0.0], [3.0, 5.0])]
+    assert own == [0, 1, 0, 1]  # the wide one has the middle; turns do not count; what is not there has nothing
+
+
 def test_modes_are_found_where_the_encoder_is_far_off():
     """An encoder 40 of its standard deviations off, in what is turned as well: the modes and their weights remain."""
-    found = _sampled(jnp.array([2.0, -1.0, 2.0, -1.5]), jnp.full(4, 0.05), jax.random.key(3))
+    found = _sampled(jnp.array([2.0, -1.0, 2.0, -1.5]), jnp.array([0.05] * 4), jax.random.key(3))
     assert float(found.log_evidence) == pytest.approx(2.0, abs=0.15)
     assert np.sort(np.asarray(found.weights))[::-1][:3] == pytest.approx(WEIGHTS, abs=0.06)
 
