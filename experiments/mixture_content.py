@@ -23,11 +23,11 @@ import numpy as np
 import tyro
 from matplotlib.patches import Ellipse
 from prior_trials import KINDS, held_out, sites, trial
-from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from rvaejax.analysis.components import component_probabilities
+from rvaejax.analysis.kinds import class_accuracy
 from rvaejax.io.files import write_text
 from rvaejax.plotting.style import BLUE, INK, ORANGE, RED, new_figure, plain_axes, save_figure
 from rvaejax.rvae import elbo
@@ -46,13 +46,6 @@ class Options:
     seeds: int = 3
 
 
-def agreement(kind: np.ndarray, found: np.ndarray) -> tuple[float, float]:
-    """Share of sites in the component that their kind is matched to, one to one; and the adjusted Rand index."""
-    table = np.zeros((len(KINDS), found.max() + 1))
-    np.add.at(table, (kind, found), 1)
-    return float(table[linear_sum_assignment(-table)].sum() / len(kind)), float(adjusted_rand_score(kind, found))
-
-
 def main(options: Options) -> None:
     """Trains, compares, draws."""
     began, rng = time.monotonic(), np.random.default_rng(options.seed)
@@ -67,7 +60,7 @@ def main(options: Options) -> None:
         else:
             fitted = GaussianMixture(options.components, n_init=5, random_state=0).fit(latents.content)
             found, how = fitted.predict(latents.content), "by a mixture fitted afterwards"
-        share, rand = agreement(kind, found)
+        share, rand = class_accuracy(found, kind), adjusted_rand_score(kind, found)
         lines.append(f"{name}, {how}: {share:.4f} right, ARI {rand:.3f}, held-out ELBO {held_out(model):.2f} nat")
         for number, (label, colour) in enumerate(zip(KINDS, (BLUE, ORANGE, RED), strict=True)):
             axes.plot(*latents.content[kind == number, :2].T, ".", color=colour, markersize=2, label=label)

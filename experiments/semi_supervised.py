@@ -25,9 +25,9 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 from matplotlib.figure import Figure
-from scipy.optimize import linear_sum_assignment
 
 import rvaejax as rx
+from rvaejax.analysis.kinds import class_table
 from rvaejax.io.files import write_text
 from rvaejax.io.subimages import read_subimages
 from rvaejax.plotting.style import image_axes, new_figure, plain_axes, save_figure
@@ -67,15 +67,6 @@ def few_labels(kind: np.ndarray, each: int, seed: int) -> np.ndarray:
         chosen = rng.permutation(np.flatnonzero(kind == k))[:each]
         label[chosen] = k
     return label
-
-
-def confusion(found: np.ndarray, kind: np.ndarray, named: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(k, k) rows of each class and kind, and the classes in that order: matched to kinds where unnamed."""
-    count = int(max(found.max(), kind.max())) + 1
-    table = np.zeros((count, count), int)
-    np.add.at(table, (found, kind), 1)
-    order = np.arange(count) if named else linear_sum_assignment(-table.T)[1]
-    return table[order], order
 
 
 def typical(model: TrainedRVAE, latents: rx.Latents) -> np.ndarray:
@@ -124,7 +115,7 @@ def main(options: Options) -> None:
         model = rx.train(given, config=config, seed=options.seed, max_seconds=options.seconds)
         latents, took = rx.encode(model, given), time.monotonic() - began
         found, rest = latents.class_probability.argmax(1), label < 0
-        table, order = confusion(found[rest], kind[rest], named=each > 0)
+        table, order = class_table(found[rest], kind[rest], named=each > 0)
         title = f"{each} labels a kind" if each else "no labels"
         lines.append(
             f"{title}: {np.trace(table) / table.sum():.4f} of {table.sum()} right, {took:.0f} s, {model.steps} steps"

@@ -35,8 +35,10 @@ import jax
 import numpy as np
 import tyro
 import yaml
-from rvae_scores import class_accuracy, score, source
+from rvae_scores import score, source
 from worker_lines import worker
+
+from rvaejax.analysis.kinds import class_accuracy
 
 HERE = Path(__file__).parent
 LABELS = 10  # of each kind

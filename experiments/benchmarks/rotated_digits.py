@@ -47,10 +47,12 @@ import numpy as np
 import rvae_against_peers
 import tyro
 import yaml
-from rvae_scores import NEIGHBOURS, class_accuracy, source
+from rvae_scores import NEIGHBOURS, source
 from scipy.ndimage import map_coordinates
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
+
+from rvaejax.analysis.kinds import class_accuracy
 
 HERE = Path(__file__).parent
 FOLDED = {0: 2, 1: 2, 8: 2}  # digits that look the same after half a turn
@@ -134,7 +136,7 @@ def scores(truth: dict[str, np.ndarray], latents: Path) -> dict[str, Any]:
         "circular_correlation": correlation(angle, true),
         "class_correlation": float(np.mean(own)),
         "class_correlation_folded": float(np.mean(folded)),
-        "cluster_accuracy": class_accuracy(mixture, kind, named=False),
+        "cluster_accuracy": class_accuracy(mixture, kind),
         "knn_accuracy": float(KNeighborsClassifier(NEIGHBOURS).fit(z[:cut], kind[:cut]).score(z[cut:], kind[cut:])),
         "of each digit": [round(v, 3) for v in own],
         "of each digit, folded": [round(v, 3) for v in folded],

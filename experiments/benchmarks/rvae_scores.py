@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from sklearn.neighbors import KNeighborsClassifier
 
 from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
@@ -53,15 +52,6 @@ def own_scores(data: Path, latents: Path) -> dict[str, Any]:
         "knn_accuracy": float(vote.score(content[cut:], kind[cut:])),
         "leakage_r2": max(leaks),
     }
-
-
-def class_accuracy(found: np.ndarray, kind: np.ndarray, named: bool) -> float:
-    """Share of rows in the class of their kind: the one of its number, or, unnamed, the one it is matched to."""
-    if named:
-        return float((found == kind).mean())
-    table = np.zeros((int(found.max()) + 1, int(kind.max()) + 1), int)
-    np.add.at(table, (found, kind), 1)
-    return float(table[linear_sum_assignment(-table)].sum() / len(kind))
 
 
 def seconds_to_quality(looks: Sequence[dict[str, Any]]) -> float | None:
