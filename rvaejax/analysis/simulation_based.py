@@ -17,7 +17,7 @@ from scipy.stats import chisquare
 from rvaejax.errors import ConfigError
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import FixedGaussian, LearnedGaussian, UnitGaussian
-from rvaejax.rvae.coordinates import grid
+from rvaejax.rvae.coordinates import grid, rotate
 from rvaejax.rvae.likelihoods import learned_log_sd
 from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.rvae.posterior.sampling import sample_images
@@ -81,10 +81,32 @@ def _noise_sd(model: TrainedRVAE) -> float:
     raise ConfigError(f"likelihood={type(likelihood).__name__}: images are simulated with Gaussian noise only")
 
 
-def calibration_ranks(model: TrainedRVAE, count: int, nuts: NutsConfig, *, fold: int = 1, seed: int = 0) -> Ranks:
-    """Ranks of the true angle (raw, and modulo 2 pi / fold), shift and content of `count` simulated sub-images."""
+def quarter_turned(
+    points: Float[Array, "n p"], images: Float[Array, "n h w c"], turns: int
+) -> tuple[Float[Array, "n p"], Float[Array, "n h w c"]]:
+    """Points and their images turned counter-clockwise by so many right angles, which the pixels allow exactly."""
+    angle = jnp.asarray(turns * jnp.pi / 2, points.dtype)
+    turned = jnp.concatenate([points[:, :1] + angle, rotate(points[:, 1:3], angle), points[:, 3:]], axis=1)
+    return turned, jnp.rot90(images, turns, axes=(1, 2))
+
+
+def calibration_ranks(
+    model: TrainedRVAE, count: int, nuts: NutsConfig, *, fold: int = 1, turns: int = 0, seed: int = 0
+) -> Ranks:
+    """Ranks of the true angle (raw, and modulo 2 pi / fold), shift and content of `count` simulated sub-images.
+
+    Args:
+        model: a trained rVAE.
+        count: of sub-images.
+        nuts: the chains.
+        fold: symmetry of the angle.
+        turns: right angles by which the sub-images are turned after they were simulated. Where the priors of angle and
+            shift have no direction, the posterior turns with them: ranks of x that are odd by chance go over to y, and
+            such as come from the method stay.
+        seed: of what is simulated and of the chains.
+    """
     for_truth, for_chains = jax.random.split(jax.random.key(seed))
-    truth, images = simulate(model, count, key=for_truth)
+    truth, images = quarter_turned(*simulate(model, count, key=for_truth), turns)
     keys = jax.random.split(for_chains, count)
     found = sample_images(model, np.asarray(images), nuts, "calibrating", keys=keys)
     points = np.asarray(truth)

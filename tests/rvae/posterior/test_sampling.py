@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rvaejax.analysis.simulation_based import calibration_ranks, uniformity
+from rvaejax.analysis.simulation_based import calibration_ranks, quarter_turned, simulate, uniformity
 from rvaejax.rvae import elbo, preset
 from rvaejax.rvae.config import LearnedGaussian, PolarEncoder, SpatialDecoder
 from rvaejax.rvae.posterior.bounds import encoder_bounds
@@ -18,7 +18,7 @@ from rvaejax.rvae.posterior.config import NutsConfig
 from rvaejax.rvae.posterior.evidence import log_evidence
 from rvaejax.rvae.posterior.modes import Modes, owner
 from rvaejax.rvae.posterior.nuts import Where, advance, begin
-from rvaejax.rvae.posterior.target import Target
+from rvaejax.rvae.posterior.target import Target, target
 from rvaejax.rvae.priors.angle import log_von_mises
 from rvaejax.rvae.record import TrainedRVAE
 
@@ -239,9 +239,8 @@ def test_modes_are_found_where_the_encoder_is_far_off():
     assert np.sort(np.asarray(found.weights))[::-1][:3] == pytest.approx(WEIGHTS, abs=0.06)
 
 
-@pytest.mark.slow
-def test_sampled_posteriors_are_calibrated():
-    """On a small decoder with random weights, whose images have one orientation or several: ranks are uniform."""
+def _small_model():
+    """A small decoder with random weights, whose images have one orientation or several."""
     config = replace(
         preset("default"),
         encoder=PolarEncoder(orientations=16, hidden=8, layers=1, harmonics=4),
@@ -254,9 +253,31 @@ def test_sampled_posteriors_are_calibrated():
     params = jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape).astype(np.float32), shapes)
     params["likelihood"] = {"raw_sd": jnp.float32(-1.5)}
     facts = {"pixel_size_nm": None, "channels": ("intensity",), "history": (), "steps": 0, "cut": 0, "seed": 0}
-    model = TrainedRVAE(config, params, shape, (0.0, 1.0), (0, 1), (1, 1), (1.0, 0.5), **facts)
+    return TrainedRVAE(config, params, shape, (0.0, 1.0), (0, 1), (1, 1), (1.0, 0.5), **facts)
+
+
+def test_the_density_turns_with_the_image():
+    """By a right angle, which pixels allow exactly: nothing in the joint density tells x from y."""
+    model = _small_model()
+    rvae = elbo.build(model.config, model.image_shape)
+    q = jax.tree.map(lambda v: v[0], rvae.encode(model.params, jnp.zeros((1, 12, 12, 1))))
+    points, images = simulate(model, 5, key=jax.random.key(0))
+
+    @jax.jit
+    def log_joint(points, images):
+        prior = rvae.prior_params(model.params)
+        return jax.vmap(lambda z, x: target(rvae, model.params, prior, x, q).log_joint(z))(points, images)
+
+    value = np.asarray(log_joint(points, images))
+    assert np.ptp(value) > 1
+    for turns in (1, 2):
+        assert np.asarray(log_joint(*quarter_turned(points, images, turns))) == pytest.approx(value, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_sampled_posteriors_are_calibrated():
     nuts = NutsConfig(modes=4, warmup=150, draws=200, kept=99, particles=99, weighing=256, depth=5)
-    ranks = calibration_ranks(model, 80, nuts)
+    ranks = calibration_ranks(_small_model(), 80, nuts)
     values = {name: uniformity(found, 99) for name, found in ranks.sampled.items()}
     assert min(values.values()) > 1e-3, values
     assert min(uniformity(found, 99) for found in ranks.encoder.values()) < 1e-6  # untrained: far from right
