@@ -26,7 +26,7 @@ class AmortisationGap:
     Attributes:
         row: (n,) of the stack of sub-images.
         fold: (n,) symmetry of the site: angles are compared modulo 2 pi / fold; 0 where it has no angle.
-        modes: (n,) orientations that hold more than 5 % of the posterior.
+        modes: (n,) modes that hold more than 5 % of the posterior: of orientation, or of content.
         elbo_gap: (n,) log-evidence less the encoder's ELBO [nat]: KL of the encoder's posterior to the true one.
         weighted_gap: (n,) log-evidence less the importance-weighted bound [nat].
         angle_off: (n,) difference of the two means of the angle [posterior's standard deviations].

@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Float
 
 from rvaejax.analysis.amortisation import AmortisationGap, amortisation_gap
-from rvaejax.analysis.circular import circular_difference
 from rvaejax.analysis.selection import rows_of
 from rvaejax.errors import ConfigError
 from rvaejax.io.files import atomic_path, write_text
@@ -28,7 +27,6 @@ from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import load_model
 from rvaejax.training.interrupt import catch_signals
 
-_NEAR = np.pi / 36  # draws that are no farther from the mode's angle are averaged
 TABLE, DRAWS, FIGURE = "posterior.csv", "posterior.npz", "posterior.png"
 
 
@@ -65,14 +63,15 @@ def posterior_file(run: Path, source: Path | None, config: PosteriorConfig) -> A
 
 
 def _drawn(model: TrainedRVAE, found: Posterior) -> Float[np.ndarray, "n h w c"]:
-    """What the decoder draws at the mean of the draws around the heaviest mode of each."""
-    heaviest = found.mode_angle[np.arange(len(found)), found.mode_weight.argmax(1)]
-    off = circular_difference(found.angle, heaviest[:, None])
-    near = (np.abs(off) <= np.maximum(np.abs(off).min(1, keepdims=True), _NEAR))[..., None]
-    angle, shift, content = (
-        (near * v).sum(1) / near.sum(1) for v in (heaviest[:, None, None] + off[..., None], found.shift, found.content)
-    )
-    return decode(model, *(v.astype(np.float32) for v in (angle[:, 0], shift, content)))
+    """What the decoder draws at the most central draw of each posterior: in the middle of its heaviest mode."""
+    rows = []
+    for angle, shift, content in zip(found.angle, found.shift, found.content, strict=True):
+        points = np.column_stack([np.exp(1j * angle)[:, None].view(float), shift, content])
+        unit = points / np.maximum(points.std(0), 1e-9)
+        # not the sum of squares, whose least is the mean's neighbour, between two modes
+        rows.append(np.sqrt(((unit[:, None] - unit[None]) ** 2).sum(-1)).sum(1).argmin())
+    at = np.arange(len(found)), np.array(rows)
+    return decode(model, found.angle[at], found.shift[at], found.content[at])
 
 
 def _write(run: Path, found: Posterior, gap: AmortisationGap) -> None:
@@ -105,7 +104,7 @@ def summary(gap: AmortisationGap) -> str:
         return f"{median:.3g} ({low:.3g} to {high:.3g})"
 
     for label, name in (
-        ("orientations with more than 5 % of the posterior", "modes"),
+        ("modes with more than 5 % of the posterior", "modes"),
         ("log-evidence less ELBO [nat]", "elbo_gap"),
         ("log-evidence less importance-weighted bound [nat]", "weighted_gap"),
         ("encoder's mean angle off [posterior's sd]", "angle_off"),

@@ -17,8 +17,8 @@ class Posterior:
         angle: (n, l) [rad, in (-pi, pi]].
         shift: (n, l, 2) [px of the window].
         content: (n, l, d), in the reported order and sign.
-        mode_angle: (n, m) orientations in which chains were started [rad].
-        mode_weight: (n, m) the posterior's share in each; 0 where there is no such orientation.
+        mode_angle: (n, m) angles of the modes in which chains were started [rad].
+        mode_weight: (n, m) the posterior's share in each; 0 where there is no such mode.
         log_evidence: (n,) log p(image) [nat], by importance sampling around the chains.
         elbo: (n,) the encoder's bound of it [nat].
         weighted_bound: (n,) its importance-weighted bound [nat].
@@ -26,7 +26,7 @@ class Posterior:
         encoder_content: (n, k, d) the same of the content.
         diverging: (n,) share of the chains' steps that diverged.
         split: (n,) largest difference between the halves of a chain in the angle's mean [its standard deviations].
-        effective: (n,) least effective number of the draws behind an orientation's evidence.
+        effective: (n,) least effective number of the draws behind a mode's evidence.
     """
 
     row: Integer[np.ndarray, " n"]

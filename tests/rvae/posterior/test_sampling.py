@@ -11,6 +11,7 @@ from scipy import stats
 from rvaejax.analysis.simulation_based import calibration_ranks, quarter_turned, simulate, uniformity
 from rvaejax.rvae import elbo, preset
 from rvaejax.rvae.config import LearnedGaussian, PolarEncoder, SpatialDecoder
+from rvaejax.rvae.posterior import calls, spread
 from rvaejax.rvae.posterior.bounds import encoder_bounds
 from rvaejax.rvae.posterior.calls import compiled, sample
 from rvaejax.rvae.posterior.climb import Expansion, climb, gauss_newton
@@ -206,6 +207,22 @@ def test_an_angle_that_does_not_matter_counts_once_around_the_circle():
     assert np.asarray(found.weights) == pytest.approx([1, 0, 0, 0], abs=1e-6)
     assert float(found.log_evidence) == pytest.approx(0, abs=0.1)
     assert np.abs(np.exp(1j * np.asarray(found.points)[:, 0]).mean()) < 0.3
+
+
+@pytest.mark.slow
+def test_examples_side_by_side_are_sampled_as_one_by_one(monkeypatch):
+    """As accelerators lay the work out: chains of two examples in one batch, padded with a third."""
+    keys = jax.random.split(jax.random.key(5), 2)
+    centres, scales = jnp.stack([CENTRE, CENTRE + 1.0]), jnp.stack([SCALE, SCALE])
+    alone = [_sampled(c, s, k) for c, s, k in zip(centres, scales, keys, strict=True)]
+    for module in (spread, calls):
+        monkeypatch.setattr(module, "lanes", lambda most=8: min(most, 8))
+    beside = compiled(lambda shared, encoder: _target(*encoder), SHORT)
+    together = sample(beside, SHORT, None, (centres, scales), keys=keys)
+    for i, one in enumerate(alone):
+        assert np.asarray(together.weights[i]) == pytest.approx(np.asarray(one.weights), abs=0.02)
+        assert float(together.log_evidence[i]) == pytest.approx(float(one.log_evidence), abs=0.02)
+        assert float(together.bounds.elbo[i]) == pytest.approx(float(one.bounds.elbo), rel=1e-3)
 
 
 def test_a_signal_ends_the_sampling_after_the_call_that_runs():
