@@ -5,12 +5,11 @@ else costs. A von Mises prior whose concentration is learned widens until it cos
 within a nat of the uniform prior's bound.
 
 Command:    python experiments/von_mises_prior.py --out runs/von_mises_prior
-Wall time:  not measured alone; 410 s on 2 CPU cores that some twelve other processes shared
+Wall time:  186 s beside other work on 2 CPU cores, 104 s of a core
 Figure:     runs/von_mises_prior/von_mises_prior.png: found against true direction of the bonds, one panel per prior
-Result:     1,500 steps, held-out: Gaussian R = 0.999, 0.52 deg, ELBO 184.1 nat, KL of the angle 167.2 nat; von Mises
-            R = 0.999, 0.46 deg, 347.4 and 5.42 nat, concentration from 4 to 2.05; uniform R = 0.999, 0.45 deg, 348.3
-            and 4.53 nat. (R is the circular concentration modulo 120 degrees: 1 is perfect.) Measured while the
-            concentration was learned at a quarter of today's rate.
+Result:     1,500 steps, held-out: Gaussian R = 0.999, 0.51 deg, ELBO 178.9 nat, KL of the angle 172.6 nat; von Mises
+            R = 0.999, 0.46 deg, 348.3 and 4.56 nat, concentration from 4 to 0.38; uniform R = 0.999, 0.46 deg, 348.3
+            and 4.52 nat. (R is the circular concentration modulo 120 degrees: 1 is perfect.)
 """
 
 from __future__ import annotations
