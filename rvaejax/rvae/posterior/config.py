@@ -12,7 +12,7 @@ class NutsConfig:
     """Chains of the no-U-turn sampler (Hoffman and Gelman 2014), one in each mode of a sub-image's posterior.
 
     Attributes:
-        climbs: starts of climbs to modes, all around the circle; after some steps the better half goes on.
+        climbs: to modes, from all around the circle.
         modes: most modes that chains are started in, the heaviest ones; a hexagonal site has 6 orientations.
         warmup: steps of each chain in which step size and metric are found.
         draws: steps of each chain that are kept.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Integer, Key
 
 from rvaejax.rvae.posterior.bounds import Bounds
 from rvaejax.rvae.posterior.config import NutsConfig
@@ -60,12 +60,12 @@ class Weighed(NamedTuple):
 
 
 def weigh(
-    target: Target, modes: Modes, number: Float[Array, ""], chain: Chain, config: NutsConfig, *, key: Key[Array, ""]
+    target: Target, modes: Modes, number: Integer[Array, ""], chain: Chain, config: NutsConfig, *, key: Key[Array, ""]
 ) -> Weighed:
     """What the mode of a number weighs, by importance sampling around its chain."""
     start, root = modes.points[number], modes.roots[number]
 
-    def inside(point: Float[Array, " n"]) -> Array:
+    def inside(point: Float[Array, " n"]) -> Bool[Array, ""]:
         return (jnp.abs(point[0] - start[0]) <= jnp.pi) & (owner(point, modes) == number)
 
     # the chain may have gone round the circle: back to the turn of its mode
