@@ -41,7 +41,7 @@ class Options:
 
     subimages: Annotated[Path, tyro.conf.Positional]
     out: Path
-    steps: int = 900
+    steps: int = 1800
     seconds: float = 115.0
     labels: tuple[int, ...] = (0, 10)
     seed: int = 0
