@@ -7,8 +7,7 @@ the classes have the labels' numbers and are right for the rest.
 Command:    python experiments/semi_supervised.py SUBIMAGES.npz --out runs/semi_supervised
             (`images` (n, h, w), `kind` (n,) from 0: truth for scoring, of which the training sees so many of each kind
             as --labels says)
-Wall time:  140 s without labels and 100 s with ten of each kind beside other work on 2 CPU cores; 138 s of a core
-            for both
+Wall time:  38 s without labels on 2 CPU cores to itself; with ten of each kind 100 s beside other work
 Figure:     runs/semi_supervised/semi_supervised.png: what each class's decoder draws, and class against kind
 Result:     share in the class of their kind without labels (matched one to one), and with ten labels of each kind of
             the others. 3,000 graphene patches of 32 x 32 px, 1,800 steps, seed 0: 1.0000 and 1.0000; with 900 steps
