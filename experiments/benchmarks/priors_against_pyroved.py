@@ -11,11 +11,13 @@ Command:    python experiments/benchmarks/priors_against_pyroved.py --data latti
 Wall time:  for each row and seed: `--seconds` here, and up to `--longest` for each of the peer's ways of training
 Results:    experiments/benchmarks/results/priors_against_pyroved.json and .md; a row that is run anew replaces the one
             of before
-Result:     3,000 graphene patches of 32 x 32 px, two CPU cores to itself, one seed, `--longest 240`. Angle's
-            concentration 1.000 here after 57 s, 0.010 for iVAE after 243 s; neighbours' vote on the kind 1.000 and
-            0.504; leakage 0.000 and 0.329. Kinds without labels: 1.000 here after 31 s, 0.348 for jiVAE after 259 s;
-            with ten labels each 1.000 after 27 s, 0.442 for ssiVAE after 248 s. The peers were not converged by then:
-            that was 21, 6 and 7 epochs (batches of 100), and jiVAE's schedule has 50
+Result:     3,000 graphene patches of 32 x 32 px, one seed; the same time on two CPU cores to itself, the longer look
+            (`--only-longer --longest 1500`) at the lowest priority beside other work, so that epochs and seconds of a
+            core say more than its wall time. Angle's concentration 1.000 here after 57 s, 0.021 for iVAE after 27
+            epochs (752 s of a core), when its loss had stood still for 20; neighbours' vote on the kind 1.000 and
+            0.503; leakage 0.000 and 0.592. Kinds without labels: 1.000 here after 31 s, 0.347 for jiVAE after 10 epochs
+            (647 s of a core), not converged: its schedule has 50. With ten labels each 1.000 after 27 s, 0.533 for
+            ssiVAE after 10 epochs (717 s of a core), not converged and still rising (0.442 after 7)
 """
 
 from __future__ import annotations
