@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from scipy.stats import wasserstein_distance
 
 from rvaejax.analysis.circular import concentration
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, deviation
 from rvaejax.analysis.grains import FOLD
 from rvaejax.types import Latents
 
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
     deviation: tuple[Float[np.ndarray, " n"], ...]
 
 
-def compare(latents: Mapping[str, Latents], *, threshold: float = 3.5) -> Comparison:
+def compare(latents: Mapping[str, Latents], *, threshold: float = OFF_CRYSTAL) -> Comparison:
     r"""How the sites of several conditions differ, as one model sees them.
 
     The distance of two conditions a and b is the first Wasserstein distance of a content latent's distributions,

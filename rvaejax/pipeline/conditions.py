@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 
 from rvaejax.analysis.conditions import Comparison, compare, part_of
+from rvaejax.analysis.deviation import OFF_CRYSTAL
 from rvaejax.analysis.dynamics import clock, curve, frame_clock
 from rvaejax.analysis.selection import rows_of
 from rvaejax.atoms.subimages import stacked
@@ -31,7 +32,7 @@ from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import write_rows
 from rvaejax.pipeline import found
 from rvaejax.pipeline.config import RunConfig
-from rvaejax.pipeline.dynamics import OFF_CRYSTAL, run_curves, structure_of
+from rvaejax.pipeline.dynamics import run_curves, structure_of
 from rvaejax.pipeline.late_figures import FEWEST_ATOMS
 from rvaejax.pipeline.results import Results, Stopwatch
 from rvaejax.pipeline.resume import was_begun

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rvaejax.analysis.changes import Changes
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, crystallinity, deviation
 from rvaejax.analysis.dynamics import Clock, curve, curve_changes, order_parameters
 from rvaejax.analysis.grains import Grains, angle_offset, movie_grains
 from rvaejax.analysis.sites import MovieSites, movie_sites
@@ -20,7 +20,6 @@ from rvaejax.io.tracks import write_trajectories
 from rvaejax.types import Atoms, Latents, Tracks
 
 TRAJECTORIES = "trajectories.csv"
-OFF_CRYSTAL = 3.5  # deviation that one crystalline site in 450 exceeds, with two Gaussian latents
 DOPANT_HOP_NM = 0.07  # a step longer than half a bond is a hop
 
 
@@ -52,7 +51,9 @@ def run_curves(
 ) -> tuple[dict[str, np.ndarray], dict[str, Changes]]:
     """Order parameters of each frame, of the latents and of the bond graph, and where they change."""
     frames = len(time.values)
-    curves = order_parameters(latents, frame, frames, deviation=deviation(latents), threshold=OFF_CRYSTAL)
+    away = deviation(latents)
+    curves = order_parameters(latents, frame, frames, deviation=away, threshold=OFF_CRYSTAL)
+    curves["crystallinity of the content, mean"] = curve(crystallinity(away), frame, frames).mean
     if found is not None:
         inner = ~found.sites.border
         curves["crystallinity of the bond graph, mean"] = curve(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.dynamics import frame_clock
 from rvaejax.analysis.manifold import latent_manifold
 from rvaejax.io.latents import LatentRows, read_latents_h5
@@ -59,7 +60,11 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
     manifold = latent_manifold(model, latents)
     yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels)
     shown = tuple(int(t) for t in index)
-    yield "real_space_maps", real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size)
+    order = {"crystallinity": crystallinity(deviation(latents))}
+    yield (
+        "real_space_maps",
+        real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size, more=order),
+    )
     yield "angle_histogram", angle_histogram(latents)
     yield "angle_over_time", angle_over_time(latents, rows.frame, frame_time_s=frame_time)
     yield "content_over_time", content_over_time(latents, rows.frame, frame_time)

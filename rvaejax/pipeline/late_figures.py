@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.dynamics import Clock
 from rvaejax.analysis.markov import transitions
 from rvaejax.analysis.physics import correlations, site_quantities
@@ -40,7 +40,7 @@ def bond_figures(
         return
     content, which = np.asarray(rows.latents.content, float)[of_atom], rows.atom[of_atom]
     latents = {f"content latent {i + 1}": values for i, values in enumerate(content.T)}
-    latents["deviation from the crystal"] = deviation(rows.latents)[of_atom]
+    latents["crystallinity of the content"] = crystallinity(deviation(rows.latents))[of_atom]
     quantities = {name: values[which] for name, values in site_quantities(atoms, found.sites).items()}
     table = correlations(latents, quantities)
     if np.isfinite(table.rank).any():

@@ -88,7 +88,13 @@ def similarities(folders: Mapping[str, Path]) -> Drawn:
 def real_space(run: numbers.Run) -> Drawn:
     """Figure 6."""
     figure = real_space_maps(
-        run.atoms, run.rows.latents, run.shown[2], rows=run.rows.atom, size=run.maps.input_size, most_content=1
+        run.atoms,
+        run.rows.latents,
+        run.shown[2],
+        rows=run.rows.atom,
+        size=run.maps.input_size,
+        most_content=1,
+        more={"crystallinity": numbers.content_order(run)},
     )
     return Drawn(figure, numbers.real_space(run))
 
