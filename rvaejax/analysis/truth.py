@@ -20,6 +20,7 @@ from rvaejax.types import Atoms, Latents, SubImages
 
 FOLD = 3  # of a three-coordinated site
 NEIGHBOURS = 15
+FEWEST_BULK = 20  # truly bulk atoms of a grain for its orientation to have a truth
 BONDED_WITHIN_NM = 0.2  # every bond is shorter
 ORDER_REACH_NM = 0.57  # the local order of `structure.order.crystallinity` hangs on bonds as far away as this
 
@@ -32,8 +33,9 @@ def against_truth(
     Detection and position count atoms 0.12 nm or more from the border. The angle is compared, modulo 120 degrees and
     after one offset (the decoder's own orientation is free), with the direction of the three bonds of each bulk atom.
     Grains are found from the angles and the bonds of the atoms that were found; the orientation of each is compared
-    with the mean over the true directions of its atoms. Defects (kind other than bulk) are told from bulk in two ways:
-    without any label, by how far a site's content is from the majority's (`deviation`; area under the ROC curve); and
+    with the mean over the true directions of its bulk atoms, where there are `FEWEST_BULK`. Defects (kind other than
+    bulk) are told from bulk in two ways: without any label, by how far a site's content is from the majority's
+    (`deviation`; area under the ROC curve); and
     with labels, by a vote of the 15 nearest neighbours in latent space (accuracy balanced between the two, 5-fold
     cross-validation over atoms). The true local order is compared, where all atoms that it hangs on are in the picture
     (`surroundings_seen`), with the content latent whose correlation is the largest, and with the crystallinity that the
@@ -129,7 +131,7 @@ def _grain_scores(
     angle_of: Float[np.ndarray, " n"],
     partner: Int[np.ndarray, " m"],
 ) -> dict[str, float]:
-    """How many grains there are in a frame, and the largest error of the orientation of one."""
+    """How many grains there are in a frame, and the error of the orientation of those with enough bulk atoms."""
     angle = np.full(len(atoms), np.nan)
     angle[subimages.atom] = angle_of
     grains = movie_grains(atoms, angle, movie_sites(atoms).pairs)
@@ -138,11 +140,12 @@ def _grain_scores(
     errors = []
     for number, found in enumerate(grains.angle):
         here = true[(grains.grain == number) & np.isfinite(true)]
-        if len(here):
+        if len(here) >= FEWEST_BULK:
             errors.append(abs(circular_difference(found, circular_mean(here, GRAIN_FOLD), GRAIN_FOLD)))
     if not errors:
         return {}
     return {
         "grains in a frame": round(len(grains.angle) / len(np.unique(atoms.frame)), 2),
+        "grain orientation error, median [deg]": round(float(np.degrees(np.median(errors))), 2),
         "grain orientation error, largest [deg]": round(float(np.degrees(max(errors))), 2),
     }
