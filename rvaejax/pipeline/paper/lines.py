@@ -115,9 +115,12 @@ def _dynamics(found: Numbers) -> str:
 def _similarity(found: Numbers) -> str:
     parts = []
     for window, methods in found.items():
-        each = ", ".join(f"{name} {two['plain']:.2f} and {two['turned']:.2f}" for name, two in methods.items())
+        each = ", ".join(
+            f"{name} {of['plain']:.2f}, {of['turned']:.2f} and {of['copies']:.0%}" for name, of in methods.items()
+        )
         parts.append(f"{window} windows: {each}")
-    return _sentence("mean similarity as they are and up to rotation, " + "; ".join(parts))
+    said = "mean similarity as they are and up to rotation, and share of pairs more than 0.95 alike up to rotation, "
+    return _sentence(said + "; ".join(parts))
 
 
 def _quarter(found: Numbers) -> str:
