@@ -15,6 +15,7 @@ from rvaejax.io.latents import LatentRows, read_latents_h5
 from rvaejax.io.maps import read_maps
 from rvaejax.io.metrics import read_metrics
 from rvaejax.io.tables import read_atoms
+from rvaejax.pipeline.dynamics import Structure
 from rvaejax.pipeline.late_figures import late_figures
 from rvaejax.plotting import (
     angle_histogram,
@@ -37,13 +38,13 @@ from rvaejax.types import Atoms
 KEPT_FRAMES = "frames.npz"  # first, middle and last frame, so that a report can be drawn without the movie
 
 
-def draw_figures(folder: Path) -> None:
-    """Writes `figures/*.png`."""
-    for name, figure in progress(figures(folder), desc="drawing", unit="figures"):
+def draw_figures(folder: Path, structure: Structure | None = None) -> None:
+    """Writes `figures/*.png`; `structure` spares finding bonds and grains again."""
+    for name, figure in progress(figures(folder, structure), desc="drawing", unit="figures"):
         save_figure(figure, folder / "figures" / f"{name}.png")
 
 
-def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
+def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[str, Figure]]:
     """Name and figure, one after the other."""
     atoms = read_atoms(folder / "atoms.csv")
     rows = read_latents_h5(folder / "latents.h5")
@@ -70,7 +71,7 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
     yield "content_over_time", content_over_time(latents, rows.frame, frame_time)
     yield "atom_counts", atom_counts(atoms, len(maps), frame_time)
     time = frame_clock(len(maps), frame_time, dose if len(dose) else None)
-    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time)
+    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time, structure)
     yield "losses", losses(read_metrics(folder / "metrics.jsonl"))
 
 

@@ -17,6 +17,7 @@ from rvaejax.io.coordinates import read_coordinates
 from rvaejax.io.latents import read_latents_h5
 from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import write_atoms
+from rvaejax.pipeline import dynamics
 from rvaejax.pipeline.check import judged_rows, run_subimages, shared_rows
 from rvaejax.pipeline.conditions import checked_labels, run_conditions
 from rvaejax.pipeline.config import CheckConfig, RunConfig
@@ -113,6 +114,7 @@ def test_the_command_line_refuses_what_makes_no_sense(refused, tmp_path):
     two, out = f"{tmp_path / 'a.csv'} {tmp_path / 'b.csv'}", f"--out {tmp_path / 'out'}"
     assert "INPUT" in refused(f"run {out}")
     assert "--labels" in refused(f"run {two} {out} --labels cold")
+    assert "leave it out" in refused(f"run {tmp_path / 'a.csv'} {out} --labels cold")
     assert "one table" in refused(f"run {two} {out} --centres {tmp_path / 'a.csv'}")
     assert "no such file" in refused(f"run {two} {tmp_path / 'none.csv'} {out}")
     assert not (tmp_path / "out").exists()
@@ -134,7 +136,10 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     write_sheet(tmp_path / "fresh.csv", 0.016)
     write_sheet(tmp_path / "shaken.csv", 0.018, shake_nm=0.02, frames=(0, 1, 2), seed=1)
     sources, out = [tmp_path / "fresh.csv", tmp_path / "shaken.csv"], tmp_path / "out"
+    looked, find_sites = [], dynamics.movie_sites
+    monkeypatch.setattr(dynamics, "movie_sites", lambda *a: looked.append(len(a[0])) or find_sites(*a))
     results = run_conditions(sources, out, FEW, labels=("cold", "hot"))
+    assert looked == [len(one.atoms) for one in results.values()]  # bonds are found once a movie
     rows = {row["condition"]: row for row in csv.DictReader((out / "conditions.csv").read_text().splitlines())}
     assert rows["cold"]["frames"] == "2" and rows["hot"]["frames"] == "3"
     assert {path.stem for path in (out / "figures").glob("*.png")} == {"condition_distributions", "condition_curves"}
@@ -158,7 +163,7 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     window_px = yaml.safe_load((out / "hot" / "config.yaml").read_text())["run"]["window_px_nm"]
     assert window_px == pytest.approx(0.016, rel=1e-6)
     before, model = rows, load_model(out)
-    monkeypatch.setattr("rvaejax.pipeline.run.draw_figures", lambda folder: None)
+    monkeypatch.setattr("rvaejax.pipeline.run.draw_figures", lambda folder, structure: None)
     arguments = ["--labels", "cold", "hot", "--resume", "--preset", "paper", "--steps", "4", "--max-seconds", "300"]
     main(["run", *map(str, sources), "--out", str(out), *arguments])
     assert load_model(out).steps == model.steps
