@@ -15,6 +15,8 @@ from rvaejax.analysis.deviation import OFF_CRYSTAL, deviation
 from rvaejax.analysis.grains import FOLD
 from rvaejax.types import Latents
 
+SCALES_AGREE = 0.01  # of the bond length, as scans are calibrated
+
 
 class Comparison(NamedTuple):
     """Latents of k conditions that one model has encoded.
@@ -76,6 +78,23 @@ def compare(latents: Mapping[str, Latents], *, threshold: float = OFF_CRYSTAL) -
         distance,
         tuple(away),
     )
+
+
+def differing_scales(labels: Sequence[str], bond_nm: Sequence[float]) -> list[str]:
+    """A line of warning where movies do not agree on how long a bond is: content that tells scale then tells movies.
+
+    Args:
+        labels: of the movies.
+        bond_nm: their median bonds [nm]; NaN where there are none.
+    """
+    known = {label: nm for label, nm in zip(labels, bond_nm, strict=True) if np.isfinite(nm)}
+    if not known or max(known.values()) <= (1 + SCALES_AGREE) * min(known.values()):
+        return []
+    said = ", ".join(f"{label} {nm:.4f} nm" for label, nm in known.items())
+    return [
+        f"Median bonds differ: {said}. Either a sheet is strained or shaken, or the pixel sizes do not agree; the "
+        "content differs by that alone, and sites of a sound lattice may count as off the common crystal."
+    ]
 
 
 def joined(parts: Sequence[Latents]) -> Latents:

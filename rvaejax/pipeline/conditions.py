@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from rvaejax.analysis.conditions import Comparison, compare, part_of
+from rvaejax.analysis.conditions import Comparison, compare, differing_scales, part_of
 from rvaejax.analysis.deviation import OFF_CRYSTAL
 from rvaejax.analysis.dynamics import clock, curve, frame_clock
 from rvaejax.analysis.selection import rows_of
+from rvaejax.analysis.sites import median_bond_nm
 from rvaejax.atoms.subimages import stacked
 from rvaejax.config import to_dict
 from rvaejax.errors import ConfigError
@@ -191,10 +192,17 @@ def _compare(out: Path, results: dict[str, Results], structures: dict[str, Struc
     if len({time.label for time in clocks.values()}) > 1:  # seconds and doses do not share an axis
         clocks = {label: frame_clock(len(one.movie), None, None) for label, one in results.items()}
     save_figure(plots.distributions(latents), out / "figures" / "condition_distributions.png")
-    save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
-    rows = [_row(i, told, one, curves[label]) for i, (label, one) in enumerate(results.items())]
+    if any(len(time.values) > 1 for time in clocks.values()):
+        save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
+    bond = [
+        np.nan if one is None else median_bond_nm(results[k].atoms, one.sites.pairs) for k, one in structures.items()
+    ]
+    rows = [_row(i, told, one, bond[i], curves[label]) for i, (label, one) in enumerate(results.items())]
     write_rows(out / CONDITIONS, rows)
-    summary: dict[str, Any] = {"title": " and ".join(results), "notes": list(_notes(told))}
+    summary: dict[str, Any] = {
+        "title": " and ".join(results),
+        "notes": [*_notes(told), *differing_scales(told.labels, bond)],
+    }
     summary |= {str(row["condition"]): {k: v for k, v in row.items() if k != "condition"} for row in rows}
     write_text(out / "summary.json", json.dumps({**summary, "seconds": watch.seconds}, indent=2))
     write_report(out)
@@ -207,12 +215,13 @@ def _curves(one: Results, structure: Structure | None, away: np.ndarray) -> dict
     return {**found_curves, OFF: curve((away > OFF_CRYSTAL).astype(float), frame, len(one.movie)).mean}
 
 
-def _row(i: int, told: Comparison, one: Results, curves: dict[str, np.ndarray]) -> dict[str, Any]:
+def _row(i: int, told: Comparison, one: Results, bond: float, curves: dict[str, np.ndarray]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "condition": told.labels[i],
         "frames": len(one.movie),
         "atoms": len(one.atoms),
         "sub-images": int(told.sites[i]),
+        "median bond length [nm]": bond if np.isfinite(bond) else "",
         "angular order": told.order[i],
         "share off the common crystal": told.off[i],
     }

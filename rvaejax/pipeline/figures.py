@@ -67,7 +67,8 @@ def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[
         real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size, more=order),
     )
     yield "angle_histogram", angle_histogram(latents)
-    yield "angle_over_time", angle_over_time(latents, rows.frame, frame_time_s=frame_time)
+    if len(np.unique(rows.frame)) > 1:  # of a single frame it would be the same picture
+        yield "angle_over_time", angle_over_time(latents, rows.frame, frame_time_s=frame_time)
     yield "content_over_time", content_over_time(latents, rows.frame, frame_time)
     yield "atom_counts", atom_counts(atoms, len(maps), frame_time)
     time = frame_clock(len(maps), frame_time, dose if len(dose) else None)

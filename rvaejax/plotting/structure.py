@@ -76,7 +76,9 @@ def grain_map(atoms: Atoms, grains: Grains, shown: Sequence[int], size: tuple[in
         axes.scatter(atoms.x[loose], atoms.y[loose], s=0.25 * area, c=FAINT, linewidths=0)
         here &= grains.grain >= 0
         x, y = atoms.x[here], atoms.y[here]
-        drawn = axes.scatter(x, y, s=area, c=degrees[here], cmap="twilight_shifted", vmin=0, vmax=60, linewidths=0)
+        drawn = axes.scatter(
+            x, y, s=area, c=degrees[here], cmap="twilight_shifted", vmin=0, vmax=60, edgecolors=FAINT, linewidths=0.2
+        )
         border = (atoms.frame == number) & grains.boundary
         axes.scatter(atoms.x[border], atoms.y[border], s=area, facecolors="none", edgecolors=INK, linewidths=0.5)
         ids = np.unique(grains.grain[(atoms.frame == number) & (grains.grain >= 0)])

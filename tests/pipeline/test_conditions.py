@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from rvaejax.analysis.conditions import compare, joined, part_of, split
+from rvaejax.analysis.conditions import compare, differing_scales, joined, part_of, split
 from rvaejax.atoms.subimages import cut_subimages, stacked
 from rvaejax.cli import main
 from rvaejax.errors import ConfigError, ImageError
@@ -68,6 +68,12 @@ def test_what_is_off_the_crystal_is_told_from_one_crystal_for_all():
     told = compare({"fresh": latents(crystal), "destroyed": latents(broken)})
     assert told.off[0] < 0.02 and told.off[1] > 0.99
     assert compare({"destroyed alone": latents(broken)}).off[0] < 0.02
+
+
+def test_movies_whose_pixels_do_not_agree_are_told():
+    assert not differing_scales(("a", "b", "c"), (0.1420, 0.1431, np.nan)) and not differing_scales(("a",), (np.nan,))
+    (line,) = differing_scales(("cold", "hot", "empty"), (0.1397, 0.1440, np.nan))
+    assert "cold 0.1397 nm, hot 0.1440 nm." in line
 
 
 def test_joined_and_apart_again():
@@ -143,7 +149,9 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     rows = {row["condition"]: row for row in csv.DictReader((out / "conditions.csv").read_text().splitlines())}
     assert rows["cold"]["frames"] == "2" and rows["hot"]["frames"] == "3"
     assert {path.stem for path in (out / "figures").glob("*.png")} == {"condition_distributions", "condition_curves"}
-    assert "hot" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "hot" in page and "Median bonds differ" in page  # shaking by 0.02 nm makes them 2 % longer
+    assert float(rows["cold"]["median bond length [nm]"]) == pytest.approx(0.142, abs=1e-3)
     total = sum(len(one.subimages) for one in results.values())
     for number, (label, one) in enumerate(results.items()):
         stored = read_latents_h5(out / label / "latents.h5")
