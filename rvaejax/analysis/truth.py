@@ -66,7 +66,8 @@ def against_truth(
     away = deviation(latents)
     strange = away[known]
     told = {"": latents.content.T, "crystallinity, ": crystallinity(away)[None]}
-    rows = np.where(known, surroundings_seen(truth)[row], False)
+    rows = known.copy()
+    rows[known] = surroundings_seen(truth)[row[known]]
     for name, each in told.items():
         scores |= _order_score(truth.crystallinity[row[rows]], atoms, subimages, each, rows, name)
     defect = kind != "bulk"
