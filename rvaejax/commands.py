@@ -71,6 +71,8 @@ class Run:
             raise ConfigError("INPUT is missing: name a movie, an image, or a table of coordinates")
         if self.labels and len(self.labels) != len(self.input):
             raise ConfigError(f"--labels: {len(self.labels)} for {len(self.input)} movies; give one for each")
+        if self.labels and len(self.input) == 1:
+            raise ConfigError(f"--labels {self.labels[0]}: labels tell several movies apart; leave it out for one")
 
     def execute(self) -> None:
         """Runs the whole way and says where the report is."""

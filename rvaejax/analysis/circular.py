@@ -10,11 +10,25 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 Fold = int | Integer[np.ndarray, "..."]
+STEPS = 10  # of the median: each leaves no more than what lay across the cut of the circle
 
 
 def circular_mean(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:
     """Mean direction modulo 2 pi / fold [rad], in (-pi / fold, pi / fold]."""
     return float(np.angle(np.exp(1j * fold * angle).mean()) / fold)
+
+
+def circular_median(angle: Float[np.ndarray, " n"], fold: int = 1) -> float:
+    """Direction that has half of the others on either side, modulo 2 pi / fold [rad], in (-pi / fold, pi / fold].
+
+    Found from the mean on, by the median of the differences; what points anywhere hardly moves it. NaN of no angles.
+    """
+    if not len(angle):
+        return float("nan")
+    middle = circular_mean(angle, fold)
+    for _ in range(STEPS):
+        middle += float(np.median(circular_difference(angle, middle, fold)))
+    return float(circular_difference(middle, 0.0, fold))
 
 
 def circular_difference(

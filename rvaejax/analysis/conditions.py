@@ -11,9 +11,11 @@ from jaxtyping import Float, Int
 from scipy.stats import wasserstein_distance
 
 from rvaejax.analysis.circular import concentration
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, deviation
 from rvaejax.analysis.grains import FOLD
 from rvaejax.types import Latents
+
+SCALES_AGREE = 0.01  # of the bond length, as scans are calibrated
 
 
 class Comparison(NamedTuple):
@@ -40,7 +42,7 @@ class Comparison(NamedTuple):
     deviation: tuple[Float[np.ndarray, " n"], ...]
 
 
-def compare(latents: Mapping[str, Latents], *, threshold: float = 3.5) -> Comparison:
+def compare(latents: Mapping[str, Latents], *, threshold: float = OFF_CRYSTAL) -> Comparison:
     r"""How the sites of several conditions differ, as one model sees them.
 
     The distance of two conditions a and b is the first Wasserstein distance of a content latent's distributions,
@@ -76,6 +78,23 @@ def compare(latents: Mapping[str, Latents], *, threshold: float = 3.5) -> Compar
         distance,
         tuple(away),
     )
+
+
+def differing_scales(labels: Sequence[str], bond_nm: Sequence[float]) -> list[str]:
+    """A line of warning where movies do not agree on how long a bond is: content that tells scale then tells movies.
+
+    Args:
+        labels: of the movies.
+        bond_nm: their median bonds [nm]; NaN where there are none.
+    """
+    known = {label: nm for label, nm in zip(labels, bond_nm, strict=True) if np.isfinite(nm)}
+    if not known or max(known.values()) <= (1 + SCALES_AGREE) * min(known.values()):
+        return []
+    said = ", ".join(f"{label} {nm:.4f} nm" for label, nm in known.items())
+    return [
+        f"Median bonds differ: {said}. Either a sheet is strained or shaken, or the pixel sizes do not agree; the "
+        "content differs by that alone, and sites of a sound lattice may count as off the common crystal."
+    ]
 
 
 def joined(parts: Sequence[Latents]) -> Latents:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from rvaejax.analysis.circular import circular_difference, circular_mean, fold_angle
+from rvaejax.analysis.circular import circular_difference, circular_mean, circular_median, fold_angle
 from rvaejax.analysis.orientation import orientation_peaks
 from rvaejax.analysis.sites import frame_rows
 from rvaejax.types import Atoms
@@ -24,7 +24,8 @@ class Grains(NamedTuple):
     Attributes:
         grain: (n,) number of each atom's grain, the largest of its frame first; -1 for atoms between grains.
         orientation: (n,) orientation of the atom's surroundings [rad, modulo pi / 3]; NaN where there is none.
-        angle: (g,) orientation of each grain [rad, modulo pi / 3].
+        angle: (g,) orientation of each grain [rad, modulo pi / 3]: the median of its atoms' angles, because those of
+            edges and defects point anywhere.
         size: (g,) atoms in it.
         boundary: (n,) atoms with two grains within three bonds.
     """
@@ -82,8 +83,8 @@ def find_grains(
     number[order] = np.arange(len(order))
     grain = number[part]
     inner = np.isfinite(angle)
-    means = np.array([circular_mean(angle[(grain == g) & inner], FOLD) for g in range(len(order))])
-    return Grains(grain, local, fold_angle(means, FOLD), size[order], _touches_two(grain, pairs))
+    middle = np.array([circular_median(angle[(grain == g) & inner], FOLD) for g in range(len(order))])
+    return Grains(grain, local, fold_angle(middle, FOLD), size[order], _touches_two(grain, pairs))
 
 
 def movie_grains(atoms: Atoms, angle: Float[np.ndarray, " n"], pairs: Int[np.ndarray, "b 2"]) -> Grains:

@@ -13,6 +13,7 @@ from rvaejax.analysis.copies import disc, turned, without_corners
 K1, K2 = 0.01, 0.03
 SIGMA = 1.5  # px
 TURNS = 72
+COPY = 0.95  # structural similarity beyond which two components show one thing
 
 
 class Similarity(NamedTuple):
@@ -30,6 +31,12 @@ class Similarity(NamedTuple):
     def mean(self) -> tuple[float, float]:
         """Means over all pairs of different components: as they are, and up to rotation."""
         return _off_diagonal(self.plain), _off_diagonal(self.turned)
+
+    @property
+    def copies(self) -> float:
+        """Share of the pairs that show one thing: up to rotation more than `COPY` alike."""
+        k = len(self.turned)
+        return float((self.turned[~np.eye(k, dtype=bool)] > COPY).mean()) if k > 1 else float("nan")
 
 
 def _off_diagonal(matrix: np.ndarray) -> float:

@@ -100,6 +100,13 @@ def distance_to(atoms: Atoms, targets: Bool[np.ndarray, " n"]) -> Float[np.ndarr
     return out
 
 
+def median_bond_nm(atoms: Atoms, pairs: Int[np.ndarray, "b 2"]) -> float:
+    """The median length of the bonds [nm]; NaN where there is none."""
+    i, j = pairs.T
+    length = np.hypot(atoms.x[i] - atoms.x[j], atoms.y[i] - atoms.y[j]) * atoms.pixel_size_nm
+    return float(np.median(length)) if len(length) else float("nan")
+
+
 def bonded_mean(
     values: Float[np.ndarray, " n"], pairs: Int[np.ndarray, "b 2"], rounds: int = 1
 ) -> Float[np.ndarray, " n"]:

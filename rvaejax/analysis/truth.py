@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.spatial import cKDTree
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.grains import FOLD as GRAIN_FOLD
 from rvaejax.analysis.grains import movie_grains
 from rvaejax.analysis.scores import match_atoms, score_atoms
-from rvaejax.analysis.sites import bonded_mean, movie_sites
+from rvaejax.analysis.sites import bonded_mean, frame_rows, movie_sites
 from rvaejax.simulate.truth import Truth
 from rvaejax.types import Atoms, Latents, SubImages
 
 FOLD = 3  # of a three-coordinated site
 NEIGHBOURS = 15
+FEWEST_BULK = 20  # truly bulk atoms of a grain for its orientation to have a truth
+BONDED_WITHIN_NM = 0.2  # every bond is shorter
+ORDER_REACH_NM = 0.57  # the local order of `structure.order.crystallinity` hangs on bonds as far away as this
 
 
 def against_truth(
@@ -29,11 +33,14 @@ def against_truth(
     Detection and position count atoms 0.12 nm or more from the border. The angle is compared, modulo 120 degrees and
     after one offset (the decoder's own orientation is free), with the direction of the three bonds of each bulk atom.
     Grains are found from the angles and the bonds of the atoms that were found; the orientation of each is compared
-    with the mean over the true directions of its atoms. Defects (kind other than bulk) are told from bulk in two ways:
-    without any label, by how far a site's content is from the majority's (`deviation`; area under the ROC curve); and
+    with the mean over the true directions of its bulk atoms, where there are `FEWEST_BULK`. Defects (kind other than
+    bulk) are told from bulk in two ways: without any label, by how far a site's content is from the majority's
+    (`deviation`; area under the ROC curve); and
     with labels, by a vote of the 15 nearest neighbours in latent space (accuracy balanced between the two, 5-fold
-    cross-validation over atoms). The correlation with the true local order is that of the content latent for which it
-    is the largest: as it is, and averaged twice over bonded neighbours, as the true order is.
+    cross-validation over atoms). The true local order is compared, where all atoms that it hangs on are in the picture
+    (`surroundings_seen`), with the content latent whose correlation is the largest, and with the crystallinity that the
+    content latents together tell (`deviation.crystallinity`): as they are, and averaged twice over bonded neighbours,
+    as the true order is.
     """
     found = score_atoms(truth.atoms, atoms, size=size, border_px=0.12 / truth.atoms.pixel_size_nm)
     in_truth, in_found = match_atoms(truth.atoms, atoms)
@@ -56,8 +63,13 @@ def against_truth(
         "angle concentration R": round(concentration(error, FOLD), 4),
     }
     scores |= _grain_scores(truth, atoms, subimages, angle_of=latents.angle - offset, partner=partner)
-    strange = deviation(latents)[known]
-    scores |= _order_score(truth.crystallinity[row[known]], atoms, subimages, latents, known)
+    away = deviation(latents)
+    strange = away[known]
+    told = {"": latents.content.T, "crystallinity, ": crystallinity(away)[None]}
+    rows = known.copy()
+    rows[known] = surroundings_seen(truth)[row[known]]
+    for name, each in told.items():
+        scores |= _order_score(truth.crystallinity[row[rows]], atoms, subimages, each, rows, name)
     defect = kind != "bulk"
     if 0 < defect.sum() < len(defect):
         scores["defects, AUC without labels"] = round(float(roc_auc_score(defect, strange)), 4)
@@ -69,23 +81,46 @@ def against_truth(
     return scores
 
 
+def surroundings_seen(truth: Truth) -> Bool[np.ndarray, " n"]:
+    """Which atoms have in the picture all those that their local order hangs on.
+
+    The truth counts bonds to atoms beyond the frame's edge and under contamination. Where one of an atom's neighbours
+    is there, the order of all sites within `ORDER_REACH_NM` is not what the picture shows.
+    """
+    seen = np.ones(len(truth.atoms), bool)
+    xy = np.column_stack([truth.atoms.x, truth.atoms.y]) * truth.atoms.pixel_size_nm
+    for rows in frame_rows(truth.atoms):
+        tree = cKDTree(xy[rows])
+        near = tree.query_ball_point(xy[rows], BONDED_WITHIN_NM, return_length=True) - 1
+        lacking = near < truth.coordination[rows]
+        if lacking.any():
+            distance = cKDTree(xy[rows[lacking]]).query(xy[rows])[0]
+            seen[rows[distance < ORDER_REACH_NM]] = False
+    return seen
+
+
 def _order_score(
-    order: Float[np.ndarray, " k"], atoms: Atoms, subimages: SubImages, latents: Latents, known: Bool[np.ndarray, " n"]
+    order: Float[np.ndarray, " k"],
+    atoms: Atoms,
+    subimages: SubImages,
+    told: Float[np.ndarray, "d n"],
+    rows: Bool[np.ndarray, " n"],
+    name: str,
 ) -> dict[str, float]:
-    """The largest correlation of a content latent with the true order of the `known` sub-images."""
+    """The largest correlation of what is `told` of each sub-image with the true order of some `rows`."""
     if not len(order) or np.ptp(order) == 0:
         return {}
     pairs, single, averaged = movie_sites(atoms).pairs, [0.0], [0.0]
-    for content in latents.content.T:
+    for values in told:
         whole = np.full(len(atoms), np.nan)
-        whole[subimages.atom] = content
+        whole[subimages.atom] = values
         smooth = bonded_mean(whole, pairs, 2)[subimages.atom]
-        if np.ptp(content[known]) > 0:
-            single.append(abs(np.corrcoef(content[known], order)[0, 1]))
-            averaged.append(abs(np.corrcoef(smooth[known], order)[0, 1]))
+        if np.ptp(values[rows]) > 0:
+            single.append(abs(np.corrcoef(values[rows], order)[0, 1]))
+            averaged.append(abs(np.corrcoef(smooth[rows], order)[0, 1]))
     return {
-        "correlation with local order": round(float(max(single)), 3),
-        "correlation with local order, over neighbours": round(float(max(averaged)), 3),
+        f"{name}correlation with local order": round(float(max(single)), 3),
+        f"{name}correlation with local order, over neighbours": round(float(max(averaged)), 3),
     }
 
 
@@ -97,7 +132,7 @@ def _grain_scores(
     angle_of: Float[np.ndarray, " n"],
     partner: Int[np.ndarray, " m"],
 ) -> dict[str, float]:
-    """How many grains there are in a frame, and the largest error of the orientation of one."""
+    """How many grains there are in a frame, and the error of the orientation of those with enough bulk atoms."""
     angle = np.full(len(atoms), np.nan)
     angle[subimages.atom] = angle_of
     grains = movie_grains(atoms, angle, movie_sites(atoms).pairs)
@@ -106,11 +141,12 @@ def _grain_scores(
     errors = []
     for number, found in enumerate(grains.angle):
         here = true[(grains.grain == number) & np.isfinite(true)]
-        if len(here):
+        if len(here) >= FEWEST_BULK:
             errors.append(abs(circular_difference(found, circular_mean(here, GRAIN_FOLD), GRAIN_FOLD)))
     if not errors:
         return {}
     return {
         "grains in a frame": round(len(grains.angle) / len(np.unique(atoms.frame)), 2),
+        "grain orientation error, median [deg]": round(float(np.degrees(np.median(errors))), 2),
         "grain orientation error, largest [deg]": round(float(np.degrees(max(errors))), 2),
     }

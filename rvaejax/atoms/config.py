@@ -85,9 +85,10 @@ class TrackingConfig:
     """How atoms are linked from frame to frame. Lengths in nm.
 
     An atom of the lattice that is not linked costs reach_nm² / 2 in either frame, another one 0.75 dopant_reach_nm²;
-    a link costs its length squared, and reach_nm² / 2 + 0.65 dopant_reach_nm² more where the species changes. So the
-    farthest hop of a dopant, with the lattice atom that gives way to it, is cheaper than two changes of species, and
-    one change of species is cheaper than a death and a birth at the same place.
+    a trajectory that was missing from the frame before as well costs `still_missing` of that. A link costs its length
+    squared, and reach_nm² / 2 + 0.65 dopant_reach_nm² more where the species changes. So the farthest hop of a dopant,
+    with the lattice atom that gives way to it, is cheaper than two changes of species, and one change of species is
+    cheaper than a death and a birth at the same place.
 
     Attributes:
         lattice: species of the lattice; its atoms rarely leave their places.
@@ -95,6 +96,8 @@ class TrackingConfig:
         dopant_reach_nm: longest move of any other atom; 0.36 nm is two bonds and a half.
         change_nm: longest move of an atom whose species changes: its place stays.
         gap: frames that an atom may be missing from before its trajectory ends.
+        still_missing: cost of being left alone once more, as a share of the first time's: an atom that was missing from
+            the frame before has more likely gone than one that was there.
         drift: whether the drift of the specimen is removed first.
         drift_nm: largest drift between two frames.
     """
@@ -104,6 +107,7 @@ class TrackingConfig:
     dopant_reach_nm: float = 0.36
     change_nm: float = 0.1
     gap: int = 2
+    still_missing: float = 0.2
     drift: bool = True
     drift_nm: float = 0.4
 
@@ -115,3 +119,5 @@ class TrackingConfig:
             raise ConfigError(f"dopant_reach_nm must be at least reach_nm, {self.reach_nm:g}; make it larger")
         if self.gap < 0:
             raise ConfigError(f"gap must be 0 or more frames, got {self.gap}")
+        if not 0 <= self.still_missing <= 1:
+            raise ConfigError(f"still_missing is a share between 0 and 1, got {self.still_missing:g}")

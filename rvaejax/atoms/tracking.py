@@ -96,9 +96,10 @@ def _pair(waiting: _Open, recent: np.ndarray, xy: np.ndarray, species: np.ndarra
     alone = 0.5 * config.reach_nm**2, 0.75 * config.dopant_reach_nm**2
     change = alone[0] + 0.65 * config.dopant_reach_nm**2
     cost = length**2 + np.where(same, 0.0, change)
-    rows, columns = cheapest_pairs(
-        i[possible], j[possible], cost[possible], np.where(was, *alone), np.where(lattice, *alone)
-    )
+    # a vacancy that wanders leaves one place empty and fills another: who was missing already is missed more easily
+    missing = waiting.frame[candidates] < waiting.frame[candidates].max()
+    alone_before = np.where(was, *alone) * np.where(missing, config.still_missing, 1.0)
+    rows, columns = cheapest_pairs(i[possible], j[possible], cost[possible], alone_before, np.where(lattice, *alone))
     return candidates[rows], columns
 
 

@@ -16,6 +16,8 @@ from rvaejax.rvae.inputs import check_images
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import SubImages
 
+STARTS = 5  # of a mixture in a latent space
+
 
 def fit(config: Baseline, subimages: SubImages, *, seed: int = 0) -> Fitted:
     """A baseline fitted to sub-images; labels, frames and positions are never looked at.
@@ -49,7 +51,8 @@ def latent_gmm(inner: Fitted, subimages: SubImages, *, classes: int = 9, seed: i
         rows: sub-images that the mixture is learned from, drawn at random.
     """
     latents = inner.encode(subimages).latents[some_rows(len(subimages), rows, seed)]
-    model = mixture(latents, min(classes, len(latents)), "full", seed)
+    # few numbers a sub-image: several starts take seconds, and one may leave a rare kind without a Gaussian
+    model = mixture(latents, min(classes, len(latents)), "full", seed, starts=STARTS)
 
     def apply(images: np.ndarray) -> Codes:
         found = inner.apply(images).latents

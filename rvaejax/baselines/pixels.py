@@ -87,13 +87,17 @@ def fit_gmm(config: GMM, subimages: SubImages, *, seed: int) -> Fitted:
     return Fitted("GMM", shape, note, apply, lambda p: np.tensordot(np.asarray(p, np.float32), means, 1), lambda: means)
 
 
-def mixture(x: Float[np.ndarray, "n d"], classes: int, covariance: str, seed: int) -> GaussianMixture:
+def mixture(x: Float[np.ndarray, "n d"], classes: int, covariance: str, seed: int, starts: int = 1) -> GaussianMixture:
     """A fitted mixture, from k-means; its floor of the variance is a share of that of the data.
+
+    Of several `starts` the likeliest is kept: each ends in a maximum of its own.
 
     Source: expectation-maximisation, A. P. Dempster, N. M. Laird, D. B. Rubin, J. R. Stat. Soc. B 39, 1 (1977).
     """
     floor = MORE * float(x.var(0).mean()) + 1e-9
-    model = GaussianMixture(classes, covariance_type=covariance, reg_covar=floor, random_state=seed, max_iter=200)
+    model = GaussianMixture(
+        classes, covariance_type=covariance, reg_covar=floor, random_state=seed, max_iter=200, n_init=starts
+    )
     with warnings.catch_warnings():
         # classes that go on exchanging a few sub-images are as good as converged
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -20,9 +20,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from rvaejax.analysis.conditions import Comparison, compare, part_of
+from rvaejax.analysis.conditions import Comparison, compare, differing_scales, part_of
+from rvaejax.analysis.deviation import OFF_CRYSTAL
 from rvaejax.analysis.dynamics import clock, curve, frame_clock
 from rvaejax.analysis.selection import rows_of
+from rvaejax.analysis.sites import median_bond_nm
 from rvaejax.atoms.subimages import stacked
 from rvaejax.config import to_dict
 from rvaejax.errors import ConfigError
@@ -31,8 +33,7 @@ from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import write_rows
 from rvaejax.pipeline import found
 from rvaejax.pipeline.config import RunConfig
-from rvaejax.pipeline.dynamics import OFF_CRYSTAL, run_curves, structure_of
-from rvaejax.pipeline.late_figures import FEWEST_ATOMS
+from rvaejax.pipeline.dynamics import Structure, run_curves
 from rvaejax.pipeline.results import Results, Stopwatch
 from rvaejax.pipeline.resume import was_begun
 from rvaejax.pipeline.run import CONDITIONS, check_inputs_survive, finish, train_within
@@ -118,13 +119,14 @@ def run_conditions(
     watch.lap("training")
     latents = encode(model, together)
     watch.lap("encoding")
-    results = {}
+    results, structures = {}, {}
     for part, start, end in zip(parts, first[:-1], first[1:], strict=True):
         rows = slice(int(start), int(end))
         own = rows_of(together, np.arange(rows.start, rows.stop))
-        results[part.label] = _finish(out / part.label, part, own, model, part_of(latents, rows), config)
+        one = _finish(out / part.label, part, own, model, part_of(latents, rows), config)
+        results[part.label], structures[part.label] = one
     watch.lap("figures and reports of the movies")
-    _compare(out, results, config, watch)
+    _compare(out, results, structures, watch)
     return results
 
 
@@ -171,47 +173,55 @@ def _part(label: str, movie: Movie, folder: Path, config: RunConfig, resume: boo
 
 def _finish(
     folder: Path, part: Part, own: SubImages, model: TrainedRVAE, latents: Latents, config: RunConfig
-) -> Results:
+) -> tuple[Results, Structure | None]:
     log.info("%s: %d sub-images", part.label, len(own))
     save_model(model, folder)
     results = Results(part.movie, part.maps, part.atoms, own, model, latents)
-    finish(folder, results, config, Stopwatch())
-    return results
+    return results, finish(folder, results, config, Stopwatch())
 
 
-def _compare(out: Path, results: dict[str, Results], config: RunConfig, watch: Stopwatch) -> None:
+def _compare(out: Path, results: dict[str, Results], structures: dict[str, Structure | None], watch: Stopwatch) -> None:
     """The figures, the table and the report of the comparison."""
     latents = {label: one.latents for label, one in results.items()}
     told = compare(latents, threshold=OFF_CRYSTAL)
-    curves = {label: _curves(one, away) for (label, one), away in zip(results.items(), told.deviation, strict=True)}
+    curves = {
+        label: _curves(one, structures[label], away)
+        for (label, one), away in zip(results.items(), told.deviation, strict=True)
+    }
     clocks = {label: clock(one.movie) for label, one in results.items()}
     if len({time.label for time in clocks.values()}) > 1:  # seconds and doses do not share an axis
         clocks = {label: frame_clock(len(one.movie), None, None) for label, one in results.items()}
     save_figure(plots.distributions(latents), out / "figures" / "condition_distributions.png")
-    save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
-    rows = [_row(i, told, one, curves[label]) for i, (label, one) in enumerate(results.items())]
+    if any(len(time.values) > 1 for time in clocks.values()):
+        save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
+    bond = [
+        np.nan if one is None else median_bond_nm(results[k].atoms, one.sites.pairs) for k, one in structures.items()
+    ]
+    rows = [_row(i, told, one, bond[i], curves[label]) for i, (label, one) in enumerate(results.items())]
     write_rows(out / CONDITIONS, rows)
-    summary: dict[str, Any] = {"title": " and ".join(results), "notes": list(_notes(told))}
+    summary: dict[str, Any] = {
+        "title": " and ".join(results),
+        "notes": [*_notes(told), *differing_scales(told.labels, bond)],
+    }
     summary |= {str(row["condition"]): {k: v for k, v in row.items() if k != "condition"} for row in rows}
     write_text(out / "summary.json", json.dumps({**summary, "seconds": watch.seconds}, indent=2))
     write_report(out)
 
 
-def _curves(one: Results, away: np.ndarray) -> dict[str, np.ndarray]:
+def _curves(one: Results, structure: Structure | None, away: np.ndarray) -> dict[str, np.ndarray]:
     """Order parameters of each frame; what is off the crystal is told from the crystal that all movies share."""
-    atoms, frame = one.atoms, one.subimages.frame
-    enough = len(atoms) >= FEWEST_ATOMS and (one.subimages.atom >= 0).any()
-    structure = structure_of(atoms, one.latents, one.subimages.atom, one.movie.size) if enough else None
-    found_curves, _ = run_curves(atoms, one.latents, frame, structure, frame_clock(len(one.movie), None, None))
+    frame = one.subimages.frame
+    found_curves, _ = run_curves(one.atoms, one.latents, frame, structure, frame_clock(len(one.movie), None, None))
     return {**found_curves, OFF: curve((away > OFF_CRYSTAL).astype(float), frame, len(one.movie)).mean}
 
 
-def _row(i: int, told: Comparison, one: Results, curves: dict[str, np.ndarray]) -> dict[str, Any]:
+def _row(i: int, told: Comparison, one: Results, bond: float, curves: dict[str, np.ndarray]) -> dict[str, Any]:
     row: dict[str, Any] = {
         "condition": told.labels[i],
         "frames": len(one.movie),
         "atoms": len(one.atoms),
         "sub-images": int(told.sites[i]),
+        "median bond length [nm]": bond if np.isfinite(bond) else "",
         "angular order": told.order[i],
         "share off the common crystal": told.off[i],
     }

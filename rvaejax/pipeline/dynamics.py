@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rvaejax.analysis.changes import Changes
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, crystallinity, deviation
 from rvaejax.analysis.dynamics import Clock, curve, curve_changes, order_parameters
 from rvaejax.analysis.grains import Grains, angle_offset, movie_grains
 from rvaejax.analysis.sites import MovieSites, movie_sites
@@ -20,7 +20,7 @@ from rvaejax.io.tracks import write_trajectories
 from rvaejax.types import Atoms, Latents, Tracks
 
 TRAJECTORIES = "trajectories.csv"
-OFF_CRYSTAL = 3.5  # deviation that one crystalline site in 450 exceeds, with two Gaussian latents
+FEWEST_ATOMS = 3
 DOPANT_HOP_NM = 0.07  # a step longer than half a bond is a hop
 
 
@@ -47,12 +47,19 @@ def structure_of(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[i
     return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs))
 
 
+def structure_of_run(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[int, int]) -> Structure | None:
+    """The same; None where there are too few atoms for bonds."""
+    return structure_of(atoms, latents, rows, size) if len(atoms) >= FEWEST_ATOMS else None
+
+
 def run_curves(
     atoms: Atoms, latents: Latents, frame: np.ndarray, found: Structure | None, time: Clock
 ) -> tuple[dict[str, np.ndarray], dict[str, Changes]]:
     """Order parameters of each frame, of the latents and of the bond graph, and where they change."""
     frames = len(time.values)
-    curves = order_parameters(latents, frame, frames, deviation=deviation(latents), threshold=OFF_CRYSTAL)
+    away = deviation(latents)
+    curves = order_parameters(latents, frame, frames, deviation=away, threshold=OFF_CRYSTAL)
+    curves["crystallinity of the content, mean"] = curve(crystallinity(away), frame, frames).mean
     if found is not None:
         inner = ~found.sites.border
         curves["crystallinity of the bond graph, mean"] = curve(
@@ -62,17 +69,26 @@ def run_curves(
     return curves, curve_changes(curves)
 
 
-def track_run(folder: Path, atoms: Atoms, config: TrackingConfig | None = None) -> dict[str, Any]:
-    """Writes trajectories.csv, where there is more than one frame with atoms; the numbers for the summary."""
+def track_run(
+    folder: Path, atoms: Atoms, found: MovieSites | None = None, config: TrackingConfig | None = None
+) -> dict[str, Any]:
+    """Writes trajectories.csv, where there is more than one frame with atoms; the numbers for the summary.
+
+    Args:
+        folder: of the run.
+        atoms: of all frames.
+        found: their bonds, where they are at hand.
+        config: of the tracking.
+    """
     if len(np.unique(atoms.frame)) < 2:
         return {}
     tracks = track_atoms(atoms, config)
     write_trajectories(folder / TRAJECTORIES, atoms, tracks)
-    return track_numbers(atoms, tracks)
+    return track_numbers(atoms, tracks, found)
 
 
-def track_numbers(atoms: Atoms, tracks: Tracks) -> dict[str, Any]:
-    """What a table of trajectories comes to, as named numbers."""
+def track_numbers(atoms: Atoms, tracks: Tracks, sites: MovieSites | None = None) -> dict[str, Any]:
+    """What a table of trajectories comes to, as named numbers; `sites` spares finding the bonds again."""
     found, change = steps(atoms, tracks), turnover(atoms, tracks)
     nm = atoms.pixel_size_nm
     sightings = np.bincount(tracks.track, minlength=len(tracks))
@@ -87,7 +103,7 @@ def track_numbers(atoms: Atoms, tracks: Tracks) -> dict[str, Any]:
     }
     if not np.isfinite(nm):
         return out
-    psi = movie_sites(atoms).psi
+    psi = (movie_sites(atoms) if sites is None else sites).psi
     for species in sorted(set(atoms.species.tolist()) - {"C"}):
         made = hops(atoms, tracks, psi, species)
         far = made.steps.length > DOPANT_HOP_NM

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.dynamics import frame_clock
 from rvaejax.analysis.manifold import latent_manifold
 from rvaejax.io.latents import LatentRows, read_latents_h5
 from rvaejax.io.maps import read_maps
 from rvaejax.io.metrics import read_metrics
 from rvaejax.io.tables import read_atoms
+from rvaejax.pipeline.dynamics import Structure
 from rvaejax.pipeline.late_figures import late_figures
 from rvaejax.plotting import (
     angle_histogram,
@@ -36,13 +38,13 @@ from rvaejax.types import Atoms
 KEPT_FRAMES = "frames.npz"  # first, middle and last frame, so that a report can be drawn without the movie
 
 
-def draw_figures(folder: Path) -> None:
-    """Writes `figures/*.png`."""
-    for name, figure in progress(figures(folder), desc="drawing", unit="figures"):
+def draw_figures(folder: Path, structure: Structure | None = None) -> None:
+    """Writes `figures/*.png`; `structure` spares finding bonds and grains again."""
+    for name, figure in progress(figures(folder, structure), desc="drawing", unit="figures"):
         save_figure(figure, folder / "figures" / f"{name}.png")
 
 
-def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
+def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[str, Figure]]:
     """Name and figure, one after the other."""
     atoms = read_atoms(folder / "atoms.csv")
     rows = read_latents_h5(folder / "latents.h5")
@@ -59,13 +61,18 @@ def figures(folder: Path) -> Iterator[tuple[str, Figure]]:
     manifold = latent_manifold(model, latents)
     yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels)
     shown = tuple(int(t) for t in index)
-    yield "real_space_maps", real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size)
+    order = {"crystallinity": crystallinity(deviation(latents))}
+    yield (
+        "real_space_maps",
+        real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size, more=order),
+    )
     yield "angle_histogram", angle_histogram(latents)
-    yield "angle_over_time", angle_over_time(latents, rows.frame, frame_time_s=frame_time)
+    if len(np.unique(rows.frame)) > 1:  # of a single frame it would be the same picture
+        yield "angle_over_time", angle_over_time(latents, rows.frame, frame_time_s=frame_time)
     yield "content_over_time", content_over_time(latents, rows.frame, frame_time)
     yield "atom_counts", atom_counts(atoms, len(maps), frame_time)
     time = frame_clock(len(maps), frame_time, dose if len(dose) else None)
-    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time)
+    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time, structure)
     yield "losses", losses(read_metrics(folder / "metrics.jsonl"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.dynamics import Clock
 from rvaejax.analysis.markov import transitions
 from rvaejax.analysis.physics import correlations, site_quantities
@@ -16,15 +16,13 @@ from rvaejax.analysis.trajectories import steps
 from rvaejax.analysis.traversal import traversal_through_time
 from rvaejax.io.latents import LatentRows
 from rvaejax.io.tracks import read_trajectories
-from rvaejax.pipeline.dynamics import TRAJECTORIES, Structure, run_curves, structure_of
+from rvaejax.pipeline.dynamics import TRAJECTORIES, Structure, run_curves, structure_of_run
 from rvaejax.plotting.order import order_over_time
 from rvaejax.plotting.order import traversal as draw_traversal
 from rvaejax.plotting.structure import grain_map, heat_map, ring_map
 from rvaejax.plotting.tracks import trajectories, transition_matrix
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import Atoms
-
-FEWEST_ATOMS = 3
 
 
 def bond_figures(
@@ -40,7 +38,7 @@ def bond_figures(
         return
     content, which = np.asarray(rows.latents.content, float)[of_atom], rows.atom[of_atom]
     latents = {f"content latent {i + 1}": values for i, values in enumerate(content.T)}
-    latents["deviation from the crystal"] = deviation(rows.latents)[of_atom]
+    latents["crystallinity of the content"] = crystallinity(deviation(rows.latents))[of_atom]
     quantities = {name: values[which] for name, values in site_quantities(atoms, found.sites).items()}
     table = correlations(latents, quantities)
     if np.isfinite(table.rank).any():
@@ -82,9 +80,11 @@ def late_figures(
     shown: Sequence[int],
     size: tuple[int, int],
     time: Clock,
+    found: Structure | None = None,
 ) -> Iterator[tuple[str, Figure]]:
-    """All of these, in the order of the report."""
-    found = structure_of(atoms, rows.latents, rows.atom, size) if len(atoms) >= FEWEST_ATOMS else None
+    """All of these, in the order of the report; bonds and grains are `found` here where they are not at hand."""
+    if found is None:
+        found = structure_of_run(atoms, rows.latents, rows.atom, size)
     if found is not None:
         yield from bond_figures(atoms, rows, found, shown, size)
     yield from time_figures(folder, atoms, rows, model, found, first, time)

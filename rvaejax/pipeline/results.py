@@ -67,7 +67,7 @@ def summarise_run(results: Results, config: RunConfig, watch: Stopwatch) -> dict
         },
         "latents": {
             "KL of the content latents [nat]": [round(v, 3) for v in model.content_kl],
-            "orientations modulo 60 deg [deg] (share of C)": [
+            "angles modulo 60 deg, from the decoder's own zero [deg] (share of C)": [
                 f"{np.degrees(peak.angle):.1f} ({peak.share:.0%})" for peak in peaks
             ],
         },

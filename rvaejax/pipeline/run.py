@@ -20,9 +20,8 @@ from rvaejax.io.latents import write_latents_h5
 from rvaejax.io.movies import read_movie
 from rvaejax.pipeline import found
 from rvaejax.pipeline.config import RunConfig
-from rvaejax.pipeline.dynamics import grain_numbers, structure_of, track_run
+from rvaejax.pipeline.dynamics import Structure, grain_numbers, structure_of_run, track_run
 from rvaejax.pipeline.figures import draw_figures
-from rvaejax.pipeline.late_figures import FEWEST_ATOMS
 from rvaejax.pipeline.results import Results, Stopwatch, summarise_run
 from rvaejax.report import write_report
 from rvaejax.rvae.inference import encode
@@ -118,22 +117,30 @@ def check_inputs_survive(config: RunConfig, out: Path) -> None:
 
 def finish(
     folder: Path, results: Results, config: RunConfig, watch: Stopwatch, further: Mapping[str, Any] = EMPTY
-) -> dict[str, Any]:
-    """Writes latents, trajectories, summary, figures and report of what was found; the summary."""
+) -> Structure | None:
+    """Writes latents, trajectories, summary, figures and report of what was found; bonds and grains, where there are.
+
+    Bonds and grains are found once, for numbers and figures alike.
+    """
     write_latents_h5(folder / "latents.h5", results.latents, results.subimages)
-    late = _late(folder, results)
+    structure = structure_of_run(results.atoms, results.latents, results.subimages.atom, results.movie.size)
+    late = _late(folder, results, structure)
     watch.lap("trajectories and grains")
     summary = {**further, **summarise_run(results, config, watch), **late}
     write_text(folder / "summary.json", json.dumps(summary, indent=2))
     for note in summary["notes"]:
         log.info("%s", note)
-    report(folder)
+    report(folder, structure)
     watch.lap("figures and report")
-    return summary
+    return structure
 
 
-def report(folder: Path) -> Path:
+def report(folder: Path, structure: Structure | None = None) -> Path:
     """Draws the figures and writes the report of a finished run anew, from its folder alone.
+
+    Args:
+        folder: of the run.
+        structure: its bonds and grains, where they are at hand.
 
     Raises:
         MissingFileError: the folder holds no finished run.
@@ -142,7 +149,7 @@ def report(folder: Path) -> Path:
         return _conditions_report(folder)
     if not (folder / "latents.h5").is_file():
         raise MissingFileError(f"{folder}: holds no finished run (no latents.h5); give the folder that --out named")
-    draw_figures(folder)
+    draw_figures(folder, structure)
     return write_report(folder)
 
 
@@ -153,14 +160,13 @@ def _conditions_report(folder: Path) -> Path:
     return write_report(folder)
 
 
-def _late(folder: Path, results: Results) -> dict[str, Any]:
+def _late(folder: Path, results: Results, structure: Structure | None) -> dict[str, Any]:
     """Writes the trajectories; sections of numbers on them and on the grains, where there are atoms for it."""
     atoms, out = results.atoms, {}
-    if numbers := track_run(folder, atoms):
+    if numbers := track_run(folder, atoms, None if structure is None else structure.sites):
         out["trajectories"] = numbers
-    if len(atoms) >= FEWEST_ATOMS and (results.subimages.atom >= 0).any():
-        found = structure_of(atoms, results.latents, results.subimages.atom, results.movie.size)
-        out["grains"] = grain_numbers(atoms, found)
+    if structure is not None and (results.subimages.atom >= 0).any():
+        out["grains"] = grain_numbers(atoms, structure)
     return out
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Float, Integer
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
@@ -54,6 +54,7 @@ def real_space_maps(
     fold: int = 3,
     size: tuple[int, int] | None = None,
     most_content: int = MOST_CONTENT,
+    more: Mapping[str, Float[np.ndarray, " n"]] | None = None,
 ) -> Figure:
     """Angle and content of each atom at its place (rows of panels) in a few frames (columns), as in the paper's Fig. 6.
 
@@ -68,6 +69,7 @@ def real_space_maps(
         fold: angles are shown modulo 2 pi / fold: 3 for graphene's sites, 1 for the whole turn.
         size: (h, w) of the frames [px]; None for the extent of the atoms.
         most_content: content latents that are drawn at most.
+        more: other quantities from 0 to 1, one value a sub-image, by name; a row each.
     """
     if centres is None:
         centres = atoms if rows is None else atoms.select(rows)
@@ -77,9 +79,10 @@ def real_space_maps(
     if size is None:
         size = (int(np.ceil(np.max(atoms.y, initial=0) + 1)), int(np.ceil(np.max(atoms.x, initial=0) + 1)))
     content = [latents.content[:, i] for i in range(min(most_content, latents.content.shape[1]))]
-    values = [fold_angle(np.asarray(latents.angle), fold), *content]
-    names = [angle_label(fold), *(f"content latent {i + 1}" for i in range(len(content)))]
-    limits = [angle_limits(fold), *(robust_limits(c) for c in content)]
+    more = {} if more is None else more
+    values = [fold_angle(np.asarray(latents.angle), fold), *content, *more.values()]
+    names = [angle_label(fold), *(f"content latent {i + 1}" for i in range(len(content))), *more]
+    limits = [angle_limits(fold), *(robust_limits(c) for c in content), *((0.0, 1.0) for _ in more)]
     figure, panels = _panels(len(values), max(len(shown), 1), size[0] / size[1])
     for line, (value, (low, high), name) in enumerate(zip(values, limits, names, strict=True)):
         drawn = None

@@ -18,6 +18,7 @@ from rvaejax.structure.rings import faces
 from rvaejax.types import Atoms
 
 INCH = 3.6
+TITLED = 3  # grains that the title of a panel names
 RING_COLOURS = {4: "#5b5b5b", 5: ORANGE, 6: "#dfe8f1", 7: BLUE, 8: GREEN, 9: PURPLE}
 LARGER = "#b9b9b9"
 
@@ -55,7 +56,9 @@ def ring_map(atoms: Atoms, pairs: Int[np.ndarray, "b 2"], shown: Sequence[int], 
 
 
 def grain_map(atoms: Atoms, grains: Grains, shown: Sequence[int], size: tuple[int, int]) -> Figure:
-    """Orientation of each atom's surroundings modulo 60 degrees in a few frames; boundaries are ringed in black.
+    """Orientation of each grain's atoms modulo 60 degrees in a few frames; boundaries are ringed in black.
+
+    Atoms of no grain are small and grey: their angles, at edges and defects, are no lattice's.
 
     Args:
         atoms: of all frames.
@@ -68,14 +71,18 @@ def grain_map(atoms: Atoms, grains: Grains, shown: Sequence[int], size: tuple[in
     drawn = None
     for axes, number in zip(panels, shown, strict=True):
         here = (atoms.frame == number) & np.isfinite(degrees)
+        area = dot_area(atoms.x[here], atoms.y[here], size[1], INCH, 0.8)
+        loose = here & (grains.grain < 0)
+        axes.scatter(atoms.x[loose], atoms.y[loose], s=0.25 * area, c=FAINT, linewidths=0)
+        here &= grains.grain >= 0
         x, y = atoms.x[here], atoms.y[here]
-        area = dot_area(x, y, size[1], INCH, 0.8)
-        drawn = axes.scatter(x, y, s=area, c=degrees[here], cmap="twilight_shifted", vmin=0, vmax=60, linewidths=0)
+        drawn = axes.scatter(
+            x, y, s=area, c=degrees[here], cmap="twilight_shifted", vmin=0, vmax=60, edgecolors=FAINT, linewidths=0.2
+        )
         border = (atoms.frame == number) & grains.boundary
         axes.scatter(atoms.x[border], atoms.y[border], s=area, facecolors="none", edgecolors=INK, linewidths=0.5)
         ids = np.unique(grains.grain[(atoms.frame == number) & (grains.grain >= 0)])
-        names = ", ".join(f"{np.degrees(grains.angle[g]):.1f}°" for g in ids)
-        image_axes(axes, size, atoms.pixel_size_nm, f"frame {number}: {names}", ink=INK)
+        image_axes(axes, size, atoms.pixel_size_nm, f"frame {number}: {_named(grains, ids)}", ink=INK)
     if drawn is not None:
         bar = figure.colorbar(drawn, ax=panels.tolist(), shrink=0.8, pad=0.01)
         bar.set_label("orientation mod 60° [deg]", fontsize=9)
@@ -83,6 +90,13 @@ def grain_map(atoms: Atoms, grains: Grains, shown: Sequence[int], size: tuple[in
     handle = Line2D([], [], marker="o", ls="", markerfacecolor="none", markeredgecolor=INK, label="grain boundary")
     figure.legend(handles=[handle], loc="outside lower center", fontsize=8)
     return figure
+
+
+def _named(grains: Grains, ids: Int[np.ndarray, " g"]) -> str:
+    """The orientations of the largest grains of a frame, as many as have room above a panel."""
+    largest = ids[np.argsort(-grains.size[ids], kind="stable")][:TITLED]
+    names = ", ".join(f"{np.degrees(grains.angle[g]):.1f}°" for g in largest)
+    return f"{names} and {len(ids) - TITLED} smaller" if len(ids) > TITLED else names
 
 
 def _panels(columns: int, size: tuple[int, int]) -> tuple[Figure, np.ndarray]:

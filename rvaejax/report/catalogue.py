@@ -70,7 +70,8 @@ CATALOGUE: dict[str, Entry] = {
         SPACE,
         "Angle and content of each atom",
         "The two sublattices should alternate in the angle, grains and boundaries stand out as areas of another "
-        "colour, and the content should mark edges and defects.",
+        "colour, and the content should mark edges and defects. Crystallinity is 1 where all content latents together "
+        "are those of most sites, and falls with the distance from them.",
     ),
     "ring_map": Entry(
         BONDS,

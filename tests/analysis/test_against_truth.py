@@ -6,9 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rvaejax.analysis.truth import against_truth
+from rvaejax.analysis.truth import against_truth, surroundings_seen
 from rvaejax.simulate.sheet import honeycomb
 from rvaejax.simulate.truth import frame_truth
+from rvaejax.structure.sites import describe_sites
 from rvaejax.types import Atoms, Latents, SubImages
 
 SIZE, PX = (200, 200), 0.016
@@ -69,3 +70,28 @@ def test_the_sense_of_the_angle_matters(truth):
     spread = angle + 0.3 * np.random.default_rng(4).standard_normal(len(angle))
     expected = np.exp(-0.5 * (3 * 0.3) ** 2)
     assert _scores(truth, spread, content)["angle concentration R"] == pytest.approx(expected, abs=0.05)
+
+
+def test_the_content_tells_the_local_order_whichever_latent_it_is_in(truth):
+    """Edges along one latent, vacancies along another, turned and stretched: neither alone follows the order."""
+    rng = np.random.default_rng(5)
+    n, lost = len(truth.atoms), 1 - truth.crystallinity
+    side = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    content = np.stack([lost * side, lost * -side], 1) * [8, 3] + 0.5 * rng.standard_normal((n, 2))
+    turned = content @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + [3, -1]
+    scores = _scores(truth, np.zeros(n), turned)
+    assert scores["correlation with local order"] < 0.3
+    assert scores["crystallinity, correlation with local order"] > 0.9
+    chance = _scores(truth, np.zeros(n), rng.standard_normal((n, 2)))
+    assert chance["crystallinity, correlation with local order"] < 0.2
+
+
+def test_the_order_of_sites_is_asked_for_where_the_picture_shows_what_it_hangs_on(truth):
+    """All atoms whose order changes when atoms beyond the frame are forgotten are left out; a vacancy is no reason."""
+    seen = surroundings_seen(truth)
+    xy = np.column_stack([truth.atoms.x, truth.atoms.y]) * PX
+    alone = describe_sites(xy, truth.atoms.species).crystallinity
+    assert np.abs(alone - truth.crystallinity)[seen].max() < 1e-6
+    assert np.abs(alone - truth.crystallinity)[~seen].max() > 0.3
+    border = np.minimum(xy, SIZE[0] * PX - xy).min(1)
+    assert seen[border > 0.75].all() and not seen[border < 0.1].any()

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rvaejax.analysis.circular import circular_difference, circular_mean, circular_sd, concentration, fold_angle
+from rvaejax.analysis.circular import (
+    circular_difference,
+    circular_mean,
+    circular_median,
+    circular_sd,
+    concentration,
+    fold_angle,
+)
 
 
 @pytest.mark.parametrize("fold", [1, 3, 6])
@@ -30,6 +37,20 @@ def test_the_mean_is_where_the_squared_distance_is_least(fold):
             0, abs=1e-4
         )
         assert concentration(angle, fold) == pytest.approx(np.exp(-0.5 * (fold * 0.02) ** 2), abs=2e-3)
+
+
+@pytest.mark.parametrize("fold", [1, 6])
+def test_the_median_stays_where_the_crystal_is_whatever_a_third_of_the_sites_do(fold):
+    rng = np.random.default_rng(2)
+    period = 2 * np.pi / fold
+    for centre in (-0.49 * period, 0.1 * period, 0.5 * period):
+        crystal = centre + rng.normal(0, 0.005, 401)
+        others = centre + rng.uniform(0.1, 0.4, 200) * period  # all to one side
+        both = np.concatenate([crystal, others]) + period * rng.integers(-2, 3, 601)
+        exact = centre + np.median(np.concatenate([crystal, others]) - centre)
+        assert circular_difference(circular_median(both, fold), exact, fold) == pytest.approx(0, abs=1e-9)
+        off = np.abs([circular_difference(f(both, fold), centre, fold) for f in (circular_median, circular_mean)])
+        assert off[0] < 0.01 < 0.03 * period < off[1]
 
 
 def test_concentration_is_one_for_a_crystal_and_none_for_a_powder():

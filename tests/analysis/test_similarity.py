@@ -45,6 +45,7 @@ def test_turned_copies_are_the_same_up_to_rotation_and_other_sites_are_not(sites
     assert same.min() > 0.97  # to within the steps of 5 degrees
     assert found.plain[0, 2] < 0.6
     assert found.turned[4, :4].max() < 0.93
+    assert found.copies == pytest.approx(12 / 20)  # the pairs of the four among five
     plain, up_to_rotation = found.mean
     assert plain < up_to_rotation < 1
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from rvaejax.analysis.conditions import compare, joined, part_of, split
+from rvaejax.analysis.conditions import compare, differing_scales, joined, part_of, split
 from rvaejax.atoms.subimages import cut_subimages, stacked
 from rvaejax.cli import main
 from rvaejax.errors import ConfigError, ImageError
@@ -17,6 +17,7 @@ from rvaejax.io.coordinates import read_coordinates
 from rvaejax.io.latents import read_latents_h5
 from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import write_atoms
+from rvaejax.pipeline import dynamics
 from rvaejax.pipeline.check import judged_rows, run_subimages, shared_rows
 from rvaejax.pipeline.conditions import checked_labels, run_conditions
 from rvaejax.pipeline.config import CheckConfig, RunConfig
@@ -69,6 +70,12 @@ def test_what_is_off_the_crystal_is_told_from_one_crystal_for_all():
     assert compare({"destroyed alone": latents(broken)}).off[0] < 0.02
 
 
+def test_movies_whose_pixels_do_not_agree_are_told():
+    assert not differing_scales(("a", "b", "c"), (0.1420, 0.1431, np.nan)) and not differing_scales(("a",), (np.nan,))
+    (line,) = differing_scales(("cold", "hot", "empty"), (0.1397, 0.1440, np.nan))
+    assert "cold 0.1397 nm, hot 0.1440 nm." in line
+
+
 def test_joined_and_apart_again():
     parts = [latents(np.random.default_rng(i).normal(size=(n, 2)), i) for i, n in enumerate((5, 0, 3))]
     whole = joined(parts)
@@ -113,6 +120,7 @@ def test_the_command_line_refuses_what_makes_no_sense(refused, tmp_path):
     two, out = f"{tmp_path / 'a.csv'} {tmp_path / 'b.csv'}", f"--out {tmp_path / 'out'}"
     assert "INPUT" in refused(f"run {out}")
     assert "--labels" in refused(f"run {two} {out} --labels cold")
+    assert "leave it out" in refused(f"run {tmp_path / 'a.csv'} {out} --labels cold")
     assert "one table" in refused(f"run {two} {out} --centres {tmp_path / 'a.csv'}")
     assert "no such file" in refused(f"run {two} {tmp_path / 'none.csv'} {out}")
     assert not (tmp_path / "out").exists()
@@ -134,11 +142,16 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     write_sheet(tmp_path / "fresh.csv", 0.016)
     write_sheet(tmp_path / "shaken.csv", 0.018, shake_nm=0.02, frames=(0, 1, 2), seed=1)
     sources, out = [tmp_path / "fresh.csv", tmp_path / "shaken.csv"], tmp_path / "out"
+    looked, find_sites = [], dynamics.movie_sites
+    monkeypatch.setattr(dynamics, "movie_sites", lambda *a: looked.append(len(a[0])) or find_sites(*a))
     results = run_conditions(sources, out, FEW, labels=("cold", "hot"))
+    assert looked == [len(one.atoms) for one in results.values()]  # bonds are found once a movie
     rows = {row["condition"]: row for row in csv.DictReader((out / "conditions.csv").read_text().splitlines())}
     assert rows["cold"]["frames"] == "2" and rows["hot"]["frames"] == "3"
     assert {path.stem for path in (out / "figures").glob("*.png")} == {"condition_distributions", "condition_curves"}
-    assert "hot" in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "hot" in page and "Median bonds differ" in page  # shaking by 0.02 nm makes them 2 % longer
+    assert float(rows["cold"]["median bond length [nm]"]) == pytest.approx(0.142, abs=1e-3)
     total = sum(len(one.subimages) for one in results.values())
     for number, (label, one) in enumerate(results.items()):
         stored = read_latents_h5(out / label / "latents.h5")
@@ -158,7 +171,7 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     window_px = yaml.safe_load((out / "hot" / "config.yaml").read_text())["run"]["window_px_nm"]
     assert window_px == pytest.approx(0.016, rel=1e-6)
     before, model = rows, load_model(out)
-    monkeypatch.setattr("rvaejax.pipeline.run.draw_figures", lambda folder: None)
+    monkeypatch.setattr("rvaejax.pipeline.run.draw_figures", lambda folder, structure: None)
     arguments = ["--labels", "cold", "hot", "--resume", "--preset", "paper", "--steps", "4", "--max-seconds", "300"]
     main(["run", *map(str, sources), "--out", str(out), *arguments])
     assert load_model(out).steps == model.steps

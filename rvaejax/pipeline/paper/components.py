@@ -15,7 +15,7 @@ from rvaejax.analysis.grains import SITE_FOLD
 from rvaejax.analysis.leakage import probe_folded
 from rvaejax.analysis.manifold import latent_manifold
 from rvaejax.analysis.selection import rows_of
-from rvaejax.analysis.similarity import component_similarity
+from rvaejax.analysis.similarity import Similarity, component_similarity
 from rvaejax.analysis.sites import movie_sites
 from rvaejax.baselines.config import GMM, ConvAutoencoder, PlainVAE
 from rvaejax.baselines.fit import fit, latent_gmm, of_rvae
@@ -67,13 +67,19 @@ def compare_methods(run: Path, options: PaperOptions, *, large: bool) -> None:
         "of GMM": gmm.note,
         "steps of autoencoder and VAE": short,
         "extent of the grids": {"AE": extent, "rVAE": list(manifold.extent)},
-        "similarity": {n: dict(zip(("plain", "turned"), s.mean, strict=True)) for n, s in similar.items()},
+        "similarity": {name: similarity_numbers(one) for name, one in similar.items()},
         "orientation told by the latents, R2": told,
         "KL of the content latents [nat]": list(model.content_kl),
     }
     with atomic_path(run / ARRAYS) as path:
         np.savez_compressed(path, **{k: np.asarray(v, np.float32) for k, v in arrays.items()})  # type: ignore[arg-type]
     write_text(run / NUMBERS, json.dumps(numbers, indent=2))
+
+
+def similarity_numbers(one: Similarity) -> dict[str, float]:
+    """Means over pairs of components, as they are and up to rotation, and the share of pairs that are copies."""
+    plain, turned = one.mean
+    return {"plain": plain, "turned": turned, "copies": one.copies}
 
 
 def decoded_grid(

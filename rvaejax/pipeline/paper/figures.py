@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from rvaejax.analysis.similarity import Similarity
 from rvaejax.atoms.localise import find_atoms
 from rvaejax.io.latents import read_latents_h5
 from rvaejax.io.movies import read_movie
@@ -44,7 +45,8 @@ def segmentation(movie: Movie, run: numbers.Run, options: PaperOptions, scores: 
         maps_nm = maps.pixel_size_nm
     else:
         atoms = run.atoms.select(run.atoms.frame == t)
-        how = "drawn from coordinates" if movie.atoms is not None else "recorded"
+        known = options.movie is not None or options.authors_array is not None
+        how = "drawn from coordinates" if movie.atoms is not None else "recorded" if known else "simulated"
         pixels, drawn, map_ = np.asarray(movie.frames[t], np.float32), f"frame {t}, {how}", run.maps.probabilities[t]
         maps_nm = run.maps.pixel_size_nm
     titles = (drawn, "probability of C and Si", f"{len(atoms)} atoms")
@@ -81,14 +83,21 @@ def similarities(folders: Mapping[str, Path]) -> Drawn:
     for name, folder in folders.items():
         with np.load(folder / components.ARRAYS) as arrays:
             matrices[f"{name} windows"] = {m: (arrays[f"plain {m}"], arrays[f"turned {m}"]) for m in S1_METHODS}
-        found[name] = components.read_numbers(folder)["similarity"]
+        pairs = matrices[f"{name} windows"].items()
+        found[name] = {method: components.similarity_numbers(Similarity(*two)) for method, two in pairs}
     return Drawn(plates.similarities(matrices), found)
 
 
 def real_space(run: numbers.Run) -> Drawn:
     """Figure 6."""
     figure = real_space_maps(
-        run.atoms, run.rows.latents, run.shown[2], rows=run.rows.atom, size=run.maps.input_size, most_content=1
+        run.atoms,
+        run.rows.latents,
+        run.shown[2],
+        rows=run.rows.atom,
+        size=run.maps.input_size,
+        most_content=1,
+        more={"crystallinity": numbers.content_order(run)},
     )
     return Drawn(figure, numbers.real_space(run))
 

@@ -87,14 +87,17 @@ def _descriptors(found: Numbers) -> str:
 
 
 def _real_space(found: Numbers) -> str:
-    one = found["content latent 1"]
+    one, order = found["content latent 1"], found["crystallinity of the content"]
     apart, near = found["angle between bonded sites, median [deg]"], found["share within 15 deg of 60"]
     return (
         f"Bonded sites of the ordered lattice differ by {_number(apart, '.1f')}° (median), {_number(near, '.1%')} of "
         f"them by 60° to within 15°; content latent 1 is {_number(one['ordered sites, mean'])} in ordered regions and "
         f"{_number(one['edges and defects, mean'])} at edges and defects (AUC "
         f"{_number(one['AUC, ordered above disturbed'])}, rank correlation with crystallinity "
-        f"{_number(one['rank correlation with crystallinity'])})."
+        f"{_number(one['rank correlation with crystallinity'])}); crystallinity, by how far all content latents "
+        f"together are from the crystal's, {_number(order['ordered sites, mean'])} and "
+        f"{_number(order['edges and defects, mean'])} (AUC {_number(order['AUC, ordered above disturbed'])}, rank "
+        f"correlation {_number(order['rank correlation with crystallinity'])})."
     )
 
 
@@ -112,9 +115,12 @@ def _dynamics(found: Numbers) -> str:
 def _similarity(found: Numbers) -> str:
     parts = []
     for window, methods in found.items():
-        each = ", ".join(f"{name} {two['plain']:.2f} and {two['turned']:.2f}" for name, two in methods.items())
+        each = ", ".join(
+            f"{name} {of['plain']:.2f}, {of['turned']:.2f} and {of['copies']:.0%}" for name, of in methods.items()
+        )
         parts.append(f"{window} windows: {each}")
-    return _sentence("mean similarity as they are and up to rotation, " + "; ".join(parts))
+    said = "mean similarity as they are and up to rotation, and share of pairs more than 0.95 alike up to rotation, "
+    return _sentence(said + "; ".join(parts))
 
 
 def _quarter(found: Numbers) -> str:

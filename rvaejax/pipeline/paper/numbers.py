@@ -11,6 +11,7 @@ from scipy import ndimage, stats
 from sklearn.metrics import roc_auc_score
 
 from rvaejax.analysis.circular import circular_difference, circular_sd, fold_angle
+from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.grains import SITE_FOLD
 from rvaejax.analysis.orientation import density, orientation_peaks
 from rvaejax.analysis.sites import MovieSites, distance_to, movie_sites, ring_counts
@@ -119,7 +120,13 @@ def real_space(run: Run) -> dict[str, Any]:
     }
     for d, values in enumerate(np.asarray(latents.content, float).T, 1):
         out[f"content latent {d}"] = _against_order(values, run)
+    out["crystallinity of the content"] = _against_order(content_order(run), run)
     return out
+
+
+def content_order(run: Run) -> Float[np.ndarray, " n"]:
+    """Crystallinity of each sub-image by its content alone, from 0 to 1."""
+    return crystallinity(deviation(run.rows.latents))
 
 
 def _against_order(values: Float[np.ndarray, " n"], run: Run) -> dict[str, Any]:

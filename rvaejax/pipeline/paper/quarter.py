@@ -10,12 +10,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from rvaejax.analysis.alignment import Alignment, align, share_of_each_frame
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, deviation
 from rvaejax.analysis.selection import rows_of
 from rvaejax.io.files import prepare_output, write_text
 from rvaejax.io.latents import write_latents_h5
 from rvaejax.pipeline.check import run_subimages
-from rvaejax.pipeline.dynamics import OFF_CRYSTAL
 from rvaejax.pipeline.paper.config import PaperOptions
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.model import train

@@ -110,13 +110,13 @@ def touched(net: Network, event: Event) -> set[int]:
     return set(event.atoms)
 
 
-def carry_out(net: Network, event: Event) -> None:
-    """Changes the bonds as the event says."""
+def carry_out(net: Network, event: Event, rng: np.random.Generator) -> None:
+    """Changes the bonds as the event says; a bond turns one way as often as the other, as mirror symmetry asks."""
     atoms = event.atoms
     if event.kind == "displace":
         remove_atom(net, *atoms)
     elif event.kind == "rotate":
-        rotate_bond(net, *atoms)
+        rotate_bond(net, *atoms, clockwise=bool(rng.random() < 0.5))
     elif event.kind == "exchange":
         swap_atoms(net, *atoms)
     else:

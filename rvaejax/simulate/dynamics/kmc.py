@@ -131,7 +131,7 @@ def _happen(net: Network, event: Event, config: DynamicsConfig, rng: np.random.G
     dangling = -dangling_energy(net, atoms, config)
     # what is known of faces elsewhere is still true afterwards
     changed, known, net.sizes = half_bonds_around(net, atoms), net.sizes, {}
-    carry_out(net, event)
+    carry_out(net, event, rng)
     dangling += dangling_energy(net, atoms, config)
     xy, rise = _relaxed_patch(net, ids, depth, *before)
     rises = config.elastic_share * float(rise) + dangling

@@ -144,9 +144,14 @@ def remove_atom(net: Network, i: int) -> None:
     net.alive[i] = False
 
 
-def rotate_bond(net: Network, i: int, j: int, *, by_90: bool = True) -> None:
-    """Turns the bond between two three-coordinated atoms by a quarter: the Stone-Wales transformation."""
+def rotate_bond(net: Network, i: int, j: int, *, clockwise: bool = False) -> None:
+    """Turns the bond between two three-coordinated atoms by a quarter: the Stone-Wales transformation.
+
+    Either sense gives the same graph and the same places; they differ in which of the two atoms is where.
+    """
     net.sizes.clear()
+    if clockwise:  # the other way round is the same turn of a bond whose ends have changed names
+        swap_atoms(net, i, j)
     row_i, row_j = net.neighbours[i], net.neighbours[j]
     at_i, at_j = row_i.index(j), row_j.index(i)
     a1, a2 = row_i[(at_i + 1) % 3], row_i[(at_i + 2) % 3]
@@ -155,10 +160,9 @@ def rotate_bond(net: Network, i: int, j: int, *, by_90: bool = True) -> None:
     net.neighbours[j] = [i, b2, a1]
     _rename(net.neighbours[a1], i, j)
     _rename(net.neighbours[b1], j, i)
-    if by_90:
-        middle, half = (net.xy[i] + net.xy[j]) / 2, (net.xy[i] - net.xy[j]) / 2
-        turned = np.array([half[1], -half[0]])  # counter-clockwise where y points down
-        net.xy[i], net.xy[j] = middle + turned, middle - turned
+    middle, half = (net.xy[i] + net.xy[j]) / 2, (net.xy[i] - net.xy[j]) / 2
+    turned = np.array([half[1], -half[0]])  # counter-clockwise where y points down
+    net.xy[i], net.xy[j] = middle + turned, middle - turned
 
 
 def add_bond(net: Network, i: int, after_i: int, j: int, after_j: int) -> None:

@@ -49,12 +49,12 @@ def test_a_vacancy_can_close_and_a_closed_one_can_wander(net):
     assert {tuple(sorted((e.atoms[0], e.atoms[2]))) for e in closings} == {
         tuple(sorted(pair)) for pair in (three[:2], three[1:], three[::2])
     }
-    carry_out(net, closings[0])
+    carry_out(net, closings[0], np.random.default_rng(0))
     free = next(i for i in three if len(net.neighbours[i]) == 2)
     moves = _of_kind(net, free, "switch")
     assert moves and all(e.atoms[0] == free for e in moves)
     before = sum(len(row) for row in net.neighbours)
-    carry_out(net, moves[0])
+    carry_out(net, moves[0], np.random.default_rng(0))
     assert sum(len(row) for row in net.neighbours) == before and len(net.neighbours[free]) == 3
 
 
@@ -66,6 +66,20 @@ def test_a_turned_bond_turns_back_much_more_often_than_it_turns(net):
     (back,) = [e for e in _of_kind(net, i, "rotate") if e.atoms == (i, k)]
     assert back.bound == 1 and (not there or there[0].bound < 1e-2)
     assert touched(net, back) == {i, k, *net.neighbours[i], *net.neighbours[k]}
+
+
+def test_a_bond_turns_one_way_as_often_as_the_other(net):
+    rng, j = np.random.default_rng(0), net.neighbours[0][0]
+    i, k = min(0, j), max(0, j)
+    event = next(e for e in _of_kind(net, i, "rotate") if e.atoms == (i, k))
+    along = net.xy[i] - net.xy[k]
+    senses = []
+    for _ in range(200):
+        turned = net.copy()
+        carry_out(turned, event, rng)
+        after = turned.xy[i] - turned.xy[k]
+        senses.append(along[1] * after[0] - along[0] * after[1] > 0)  # y points down
+    assert 70 < sum(senses) < 130
 
 
 def test_silicon_swaps_with_its_carbon_neighbours(net):

@@ -75,6 +75,19 @@ def test_a_turned_bond_makes_a_stone_wales_defect_and_keeps_the_graph_planar(net
     assert [set(row) for row in net.neighbours] == before
 
 
+def test_a_turn_is_undone_by_the_other_sense_and_gives_the_same_picture_in_both(net):
+    start, j = net.copy(), net.neighbours[0][0]
+    rotate_bond(net, 0, j)
+    other = start.copy()
+    rotate_bond(other, 0, j, clockwise=True)
+    np.testing.assert_allclose(other.xy[[j, 0]], net.xy[[0, j]], atol=1e-12)
+    swap_atoms(other, 0, j)
+    assert [set(row) for row in other.neighbours] == [set(row) for row in net.neighbours]
+    rotate_bond(net, 0, j, clockwise=True)
+    np.testing.assert_allclose(net.xy, start.xy, atol=1e-12)
+    assert [set(row) for row in net.neighbours] == [set(row) for row in start.neighbours] and _euler(net) == 2
+
+
 def test_the_graph_that_turns_is_the_one_that_is_seen(net):
     """After the turn the neighbours in the table are still in order around each atom, where they are drawn."""
     rotate_bond(net, 0, net.neighbours[0][0])
