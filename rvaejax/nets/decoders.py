@@ -32,6 +32,7 @@ class DecoderFns(NamedTuple):
     init: Callable[..., PyTree]
     apply: Callable[..., Any]
     apply_all: Callable[..., Any]
+    at: Callable[..., Any]
 
 
 class _Weights(nn.Module):
@@ -101,7 +102,13 @@ class _Fourier(nn.Module):
     axes: int = 2
 
     @nn.compact
-    def __call__(self, points: Float[Array, "p 2"], content: Float[Array, " d"]) -> Float[Array, "p c"]:
+    def __call__(
+        self,
+        points: Float[Array, "p 2"],
+        content: Float[Array, "... d"],
+        basis: Float[np.ndarray, "modes p"] | None = None,
+    ) -> Float[Array, "... p c"]:
+        """With a basis, the coefficients' images at the points, any number of contents are drawn at once."""
         highest, envelope = fourier_modes(self.config, self.size, self.axes)
         z = content
         for i in range(self.config.layers):
@@ -114,6 +121,11 @@ class _Fourier(nn.Module):
         if self.config.skip:
             init = nn.initializers.normal(0.3 * len(content) ** -0.5)
             a = a + nn.Dense(coefficients, use_bias=False, kernel_init=init, name=f"skip_{self.config.layers}")(content)
+        background = self.param("background", nn.initializers.zeros, (1, self.channels))
+        if basis is not None:
+            planes = jnp.moveaxis(a.reshape(*content.shape[:-1], 2, self.channels, -1), -3, -2)
+            drawn = planes.reshape(*planes.shape[:-2], -1) @ jnp.asarray(basis, a.dtype)
+            return drawn.mT + background.reshape((1,) * (drawn.ndim - 1) + (-1,))
         a = a.reshape(2, self.channels, *envelope.shape) * jnp.asarray(envelope[None, None], a.dtype)
         turns = points.T / (2 * self.config.period)  # a window is 2 units wide
         ex, ey = _harmonics(turns[0], highest), _harmonics(turns[1], envelope.shape[1] // 2)
@@ -123,7 +135,20 @@ class _Fourier(nn.Module):
         weights = jnp.stack([jnp.concatenate([a[0], -a[1]], -1), jnp.concatenate([a[1], a[0]], -1)])
         inner = jnp.einsum("scnm,mp->scnp", weights, jnp.concatenate([cos, sin]))
         value = jnp.einsum("cnp,np->pc", inner[0], ex[0]) - jnp.einsum("cnp,np->pc", inner[1], ex[1])
-        return value + self.param("background", nn.initializers.zeros, (1, self.channels))
+        return value + background
+
+
+def _fourier_basis(
+    config: FourierDecoder, size: int, axes: int, points: Float[np.ndarray, "p 2"]
+) -> Float[np.ndarray, "modes p"]:
+    """What each real and each imaginary coefficient draws at some points, envelope included."""
+    highest, envelope = fourier_modes(config, size, axes)
+    across = envelope.shape[1] // 2
+    turns = points / (2 * config.period)
+    fx, fy = np.meshgrid(np.arange(highest + 1), np.arange(-across, across + 1), indexing="ij")
+    phase = 2 * np.pi * (fx.reshape(-1, 1) * turns[:, 0] + fy.reshape(-1, 1) * turns[:, 1])
+    scale = envelope.reshape(-1, 1)
+    return np.concatenate([scale * np.cos(phase), -scale * np.sin(phase)]).astype(np.float32)
 
 
 def _harmonics(turns: Float[Array, " p"], highest: int) -> tuple[Float[Array, "n p"], Float[Array, "n p"]]:
@@ -154,6 +179,11 @@ def _spatial(config: SpatialDecoder, channels: int, content_dim: int) -> Decoder
         lambda *, key: module.init(key, jnp.zeros((1, 2)), unmoved, jnp.zeros((1, content_dim))),
         lambda params, points, content: module.apply(params, points, unmoved, content[None])[0],
         apply_all,
+        lambda points: (
+            lambda params, content: module.apply(
+                params, points, jnp.broadcast_to(unmoved, (len(content), 2, 3)), content
+            )
+        ),
     )
 
 
@@ -163,11 +193,16 @@ def _fourier(config: FourierDecoder, size: int, channels: int, content_dim: int,
     def moved(params, points, frame, content):
         return module.apply(params, points @ frame[:, :2].T + frame[None, :, 2], content)
 
+    def at(points):
+        basis = _fourier_basis(config, size, axes, points)
+        return lambda params, content: module.apply(params, points, content, basis)
+
     each_frame = jax.vmap(moved, in_axes=(None, None, 0, None))
     return DecoderFns(
         lambda *, key: module.init(key, jnp.zeros((1, 2)), jnp.zeros(content_dim)),
         module.apply,
         jax.vmap(each_frame, in_axes=(None, None, 0, 0)),
+        at,
     )
 
 

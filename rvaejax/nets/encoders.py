@@ -48,6 +48,7 @@ class Encoded(NamedTuple):
         content: (b, d).
         scale: (b, 1) logarithm of the scale in units of its prior, or None.
         classes: (b, k) log-probabilities of the classes, normalised, or None.
+        guess: (b, d) the mean of the content as the encoder gave it, where it has been replaced since, or None.
     """
 
     angle: Normal | Circular
@@ -55,6 +56,7 @@ class Encoded(NamedTuple):
     content: Normal
     scale: Normal | None = None
     classes: Float[Array, "... k"] | None = None
+    guess: Float[Array, "... d"] | None = None
 
 
 class Dims(NamedTuple):

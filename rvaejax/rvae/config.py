@@ -17,6 +17,7 @@ from rvaejax.nets.config import (
     check,
 )
 from rvaejax.rvae.families import (
+    Ascent,
     Bernoulli,
     Capacity,
     ConstantWeights,
@@ -57,6 +58,7 @@ from rvaejax.training.config import TrainingConfig
 
 __all__ = [
     "AnglePrior",
+    "Ascent",
     "Bernoulli",
     "Capacity",
     "Classes",
@@ -104,6 +106,8 @@ class RVAEConfig:
 
     Attributes:
         encoder, decoder, likelihood: one member of each family.
+        ascent: what follows the encoder where its posterior of the angle is circular, and each channel's window square;
+            None for nothing.
         angle_prior, shift_prior, content_prior: one of the priors of each, or one of your own (`priors/protocol.py`).
         pose: the movements that the content is free of: rotation, shift, scale.
         classes: a discrete latent beside the content; None for none.
@@ -127,6 +131,7 @@ class RVAEConfig:
     encoder: Encoder = PolarEncoder()
     decoder: Decoder = FourierDecoder()
     likelihood: Likelihood = LearnedGaussian()
+    ascent: Ascent | None = None
     angle_prior: AnglePrior = UniformAngle()
     shift_prior: ShiftPrior = GaussianShift()
     content_prior: ContentPrior = StandardNormal()
@@ -194,6 +199,9 @@ _PAPER = RVAEConfig(
 )
 PRESETS = {
     "default": RVAEConfig(),
+    "ascent": RVAEConfig(
+        encoder=PolarEncoder(standardise=True), likelihood=LearnedGaussian(lighting=Lighting()), ascent=Ascent()
+    ),
     "paper": _PAPER,
     "paper-atomai": replace(
         _PAPER, decoder=SpatialDecoder(hidden=128, layers=3), angle_prior=GaussianAngle(sd=0.1, mean_term=False)

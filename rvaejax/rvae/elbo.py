@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
-from rvaejax.rvae import classes, likelihoods, posteriors, schedules
+from rvaejax.rvae import ascent, classes, likelihoods, posteriors, schedules
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import content_frame, to_content, window_grid
 from rvaejax.rvae.moved import blind
@@ -39,12 +39,14 @@ class _Parts(NamedTuple):
         log_likelihood: the mean over the batch.
         terms: of each example.
         variances: of divergences that are estimated, by latent.
+        lag: of the encoder behind the ascent.
         log_class: log q(class | x) where classes are summed over, else None.
     """
 
     log_likelihood: Float[Array, ""]
     terms: ElboTerms
     variances: dict[str, Float[Array, " b"]]
+    lag: Float[Array, " b"]
     log_class: Float[Array, "b k"] | None
 
 
@@ -53,8 +55,9 @@ class RVAE(NamedTuple):
 
     Attributes:
         init: `(*, key, images=None) -> params`; some images, where given, set the scale of the encoder's features.
-        encode: `(params, images (b, h, w, c), labels=None) -> Encoded`; where there are classes, the other latents are
-            those given the row's label, or its likeliest class where it has none.
+        encode: `(params, images (b, h, w, c), labels=None, temperature=1) -> Encoded`; where there are classes, the
+            other latents are those given the row's label, or its likeliest class where it has none. The temperature is
+            that of the step, where the training heats.
         decode: `(params, points (p, 2), angle, shift (2,), content (d,), scale=1) -> (p, c)`, expected intensities of
             one example; shift [half windows]; content followed by the class, one-hot, where there are classes.
         expect: `(params, x (p, c), points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of
@@ -102,6 +105,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
     likelihood = likelihoods.build(config.likelihood)
     families = posteriors.build(config, shape)
     sampled = posteriors.sampled(families)
+    ascend = ascent.build(config, shape, decoder, likelihood, families)
 
     def init(*, key: Key[Array, ""], images: Float[Array, "b h w c"] | None = None) -> PyTree:
         a, b = jax.random.split(key)
@@ -112,17 +116,18 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         params |= {"classes": learned} if learned else {}
         return {**params, **posteriors.init_priors(families, key=jax.random.fold_in(key, 2))}
 
-    def given_class(params, images, y: Float[Array, "b k"]) -> Encoded:
-        return encoder.apply(params["encoder"], images, *([y] if kinds else []))
+    def given_class(params, images, y: Float[Array, "b k"], temperature=1.0, share=1.0) -> Encoded:
+        q = encoder.apply(params["encoder"], images, *([y] if kinds else []))
+        return q if ascend is None else ascend(params, images, q, y, temperature, share)
 
-    def encode(params, images, labels=None):
+    def encode(params, images, labels=None, temperature=1.0):
         if of_class is None:
-            return given_class(params, images, jnp.zeros((len(images), 0)))
+            return given_class(params, images, jnp.zeros((len(images), 0)), temperature)
         likeliest = jnp.full(len(images), classes.UNLABELLED) if labels is None else labels
         if of_class.labels != "all":
-            found = given_class(params, images, jnp.zeros((len(images), kinds))).classes
+            found = encoder.apply(params["encoder"], images, jnp.zeros((len(images), kinds))).classes
             likeliest = jnp.where(likeliest >= 0, likeliest, jnp.argmax(found, -1))  # type: ignore[arg-type]
-        return given_class(params, images, classes.one_hot(likeliest, kinds))
+        return given_class(params, images, classes.one_hot(likeliest, kinds), temperature)
 
     def prior_params(params: PyTree) -> dict[str, PyTree]:
         return posteriors.prior_params(families, params, lambda images: encode(params, images))
@@ -172,35 +177,38 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         fits = jax.vmap(of_draws, in_axes=(None, 0, 0, None))(params, x, drawn, points)
         return (drawn_at.weight * fits).sum(1)
 
-    def samples(params, images, labels, share, keys):
+    def samples(params, images, labels, share, temperature, keys):
         """Draws, divergences and variances of each example; with a class summed over, draws of (k b) weighted by it."""
         prior, n = prior_params(params), len(images)
 
         def of(y: Float[Array, "b k"]):
-            q = given_class(params, images, y)
-            return jax.vmap(sample, in_axes=(None, 0, 0, None, 0))(prior, q, y, share, keys), q.classes
+            q = given_class(params, images, y, temperature, share)
+            drawn = jax.vmap(sample, in_axes=(None, 0, 0, None, 0))(prior, q, y, share, keys)
+            return (*drawn, ascent.lag(q)), q.classes
 
         if of_class is None or of_class.labels == "all":
             return *of(jnp.zeros((n, 0)) if of_class is None else classes.one_hot(labels, kinds))[0], None
         every = jnp.broadcast_to(jnp.eye(kinds)[:, None], (kinds, n, kinds))
         # the encoder's trunk, which no class enters, runs once
-        (drawn_at, found, variances), log_q = jax.vmap(of)(every)
+        (drawn_at, found, variances, lag), log_q = jax.vmap(of)(every)
         weight = classes.weights(log_q[0], labels, classes.log_prior(of_class, params.get("classes", {})))
-        found, variances = classes.expected(weight.probability, (found, variances))
+        found, variances, lag = classes.expected(weight.probability, (found, variances, lag))
         drawn_at = drawn_at._replace(weight=drawn_at.weight * weight.probability.T[..., None])
         drawn_at = jax.tree.map(lambda v: v.reshape(kinds * n, *v.shape[2:]), drawn_at)
-        return drawn_at, found._replace(kl_class=weight.kl), variances, log_q[0]
+        return drawn_at, found._replace(kl_class=weight.kl), variances, lag, log_q[0]
 
-    def parts(params: PyTree, images, *, key, pixels, labels=None, targets=None, share=1.0) -> _Parts:
+    def parts(params: PyTree, images, *, key, pixels, labels=None, targets=None, share=1.0, temperature=1.0) -> _Parts:
         n, points = len(images), window_grid(height, width)
         x = (images if targets is None else targets).reshape(n, all_pixels, channels)
         if pixels is not None:
             x, points = x[:, pixels], points[pixels]
-        drawn_at, found, variances, log_class = samples(params, images, labels, share, jax.random.split(key, n))
+        drawn_at, found, variances, lag, log_class = samples(
+            params, images, labels, share, temperature, jax.random.split(key, n)
+        )
         x = jnp.tile(x, (len(drawn_at.weight) // n, 1, 1))
         count = piece_size(len(x), len(points) * drawn_at.weight.shape[1], most_rows)
         total, each = sum_of(expected, count, params, (drawn_at, x), points)
-        return _Parts(total / n, found._replace(log_likelihood=each.reshape(-1, n).sum(0)), variances, log_class)
+        return _Parts(total / n, found._replace(log_likelihood=each.reshape(-1, n).sum(0)), variances, lag, log_class)
 
     def terms(params: PyTree, images, *, key, pixels: Int[Array, " p"] | None, labels=None, targets=None) -> ElboTerms:
         return parts(params, images, key=key, pixels=pixels, labels=labels, targets=targets).terms
@@ -211,16 +219,17 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         if config.target is not None:
             images = blind(config, images, key=jax.random.fold_in(key, 2))
         share = schedules.content_share(config, step)
-        further = {"labels": labels, "targets": targets, "share": share}
+        heat = schedules.temperature(config, step)
+        further = {"labels": labels, "targets": targets, "share": share, "temperature": heat}
         found = parts(params, images, key=for_terms, pixels=pixels, **further)
         means = jax.tree.map(jnp.mean, found.terms)._replace(log_likelihood=found.log_likelihood)
         # root mean square over examples of the standard error of one's estimate [nat]
         errors = {f"kl_{name}_error": jnp.sqrt(found.variances[name].mean()) for name in sampled}
         metrics = {"elbo": elbo(found.terms).mean(), **means.present(), **errors}
-        cost = -objective(means, config, step)
+        cost = found.lag.mean() - objective(means, config, step)
         if config.centring:
-            off = off_centre(encode(params, images, labels).content.mean)
-            cost += config.centring / schedules.temperature(config, step) * off
+            off = off_centre(encode(params, images, labels, heat).content.mean)
+            cost += config.centring / heat * off
         if of_class is None or found.log_class is None:
             return cost, metrics
         beside = classes.beside(of_class, params.get("classes", {}), found.log_class, labels, share)

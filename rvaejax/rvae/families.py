@@ -67,6 +67,23 @@ class LearnedGaussian:
 
 
 @dataclass(frozen=True)
+class Ascent:
+    """From the encoder's guess of angle and content uphill on the ELBO, by what the decoder draws (`rvae/ascent.py`).
+
+    Attributes:
+        rounds: of angle, then content.
+        longest: step of the content in a round.
+    """
+
+    rounds: int = 2
+    longest: float = 1.0
+
+    def __post_init__(self) -> None:
+        check(self.rounds > 0, "rounds", self.rounds, "positive")
+        check(self.longest > 0, "longest", self.longest, "positive")
+
+
+@dataclass(frozen=True)
 class Bernoulli:
     """Pixels that are 0 or 1, or probabilities; scaled intensities beyond 0..1 count as 0 or 1."""
 

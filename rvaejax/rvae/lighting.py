@@ -9,13 +9,17 @@ a window given what is drawn is a ridge regression; that it is the best makes it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from rvaejax.rvae.families import Lighting
+
+_WRITTEN_OUT = 4  # unknowns of a system up to which its solution is written out
 
 
 class Matched(NamedTuple):
@@ -51,14 +55,59 @@ def matched(
     def channel(x, drawn):
         terms = sds[None] * jnp.column_stack([drawn, jnp.ones_like(drawn), points])
         normal = terms.T @ terms + variance * jnp.eye(len(sds), dtype=x.dtype)
-        light = jax.lax.stop_gradient(_solve(normal, terms.T @ (x - drawn)))
+        light = jax.lax.stop_gradient(_eliminated(normal, terms.T @ (x - drawn)))
         return drawn + terms @ light, 0.5 * (light**2).sum()
 
     lit, penalties = jax.vmap(channel, in_axes=1, out_axes=(1, 0))(x, drawn)
     return Matched(lit, penalties.sum())
 
 
-def _solve(a: Float[Array, "n n"], b: Float[Array, " n"]) -> Float[Array, " n"]:
+def free_of(
+    config: Lighting | None, points: Float[np.ndarray, "p 2"], weight: Float[np.ndarray, " p"]
+) -> Callable[..., Callable[[Float[Array, "b c p"]], Float[Array, "b c p"]]]:
+    """What a change of light cannot explain of a difference between an image and what is drawn.
+
+    Args:
+        config: standard deviations of the light's prior; None for one light.
+        points: samples (p, 2), in all directions alike, so that offset and slopes are told apart.
+        weight: pixels that each stands for.
+
+    Returns:
+        `(drawn (b, c, p), precision of a pixel (b,)) -> (differences (b, c, p) -> the same, less the light)`.
+    """
+    if config is None:
+        return lambda drawn, precision: lambda v: v
+    level = np.column_stack([np.ones(len(points)), points]).astype(np.float32)
+    variances = np.asarray([config.offset, config.slope, config.slope], np.float32) ** 2 + 1e-12
+    weight, norms = weight[None, None], (weight[:, None] * level**2).sum(0)
+
+    def of(drawn, precision):
+        shares = 1 / (norms[None] + 1 / (precision[:, None] * variances[None]))
+
+        def levelled(v):
+            found = ((v * weight) @ level) * shares[:, None]
+            return v - found @ level.T
+
+        own = levelled(drawn)
+        whole = (own * own * weight).sum(-1) + 1 / (precision[:, None] * (config.gain**2 + 1e-12))
+
+        def free(v):
+            rest = levelled(v)
+            return rest - ((rest * own * weight).sum(-1) / whole)[..., None] * own
+
+        return free
+
+    return of
+
+
+def solve(a: Float[Array, "b n n"], b: Float[Array, "b n"]) -> Float[Array, "b n"]:
+    """Solutions of positive definite systems."""
+    if b.shape[-1] > _WRITTEN_OUT:
+        return jnp.linalg.solve(a, b[..., None])[..., 0]
+    return jax.vmap(_eliminated)(a, b)
+
+
+def _eliminated(a: Float[Array, "n n"], b: Float[Array, " n"]) -> Float[Array, " n"]:
     """The solution of a small positive definite system by elimination, written out: batched, it fuses into one loop."""
     rows = [jnp.concatenate([a[i], b[i : i + 1]]) for i in range(len(b))]
     for i in range(len(rows)):

@@ -23,6 +23,8 @@ class LikelihoodFns(NamedTuple):
         log_prob: `(params, x, drawn) -> log-likelihood of each pixel`, given what the decoder draws: the mean of a
             Gaussian, the log-odds of a Bernoulli.
         mean: `drawn -> expected intensity`.
+        natural: `(params, drawn) -> natural parameter`: all that the log-likelihood has of the pixel's value x is x
+            times it.
         match: `(params, x (p, c), drawn (p, c), points (p, 2), scale) -> Matched`: what is drawn in the light in which
             the image was taken; `scale` is how many pixels of the window each of the p stands for.
     """
@@ -30,6 +32,7 @@ class LikelihoodFns(NamedTuple):
     init: Callable[[], PyTree]
     log_prob: Callable[..., Float[Array, "..."]]
     mean: Callable[[Float[Array, "..."]], Float[Array, "..."]]
+    natural: Callable[..., Float[Array, "..."]]
     match: Callable[..., Matched] = lambda params, x, drawn, points, scale: Matched(drawn, jnp.zeros(()))
 
 
@@ -86,23 +89,34 @@ def _log_sinhc(u: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(small, series, far - jnp.log(2 * far) + jnp.log1p(-jnp.exp(-2 * far)))
 
 
+def _same(mean: Float[Array, "..."]) -> Float[Array, "..."]:
+    return mean
+
+
+def _as_drawn(params: PyTree, drawn: Float[Array, "..."]) -> Float[Array, "..."]:
+    return drawn
+
+
 def build(config: Likelihood) -> LikelihoodFns:
     """The likelihood that `config` asks for."""
     if isinstance(config, UnitGaussian):
-        return LikelihoodFns(dict, lambda params, x, mean: log_unit_gaussian(x, mean), lambda mean: mean)
+        return LikelihoodFns(dict, lambda params, x, mean: log_unit_gaussian(x, mean), _same, _as_drawn)
     if isinstance(config, FixedGaussian):
         log_sd = jnp.asarray(math.log(config.sd), jnp.float32)
-        return LikelihoodFns(dict, lambda params, x, mean: log_gaussian(x, mean, log_sd), lambda mean: mean)
+        log_prob, precision = lambda params, x, mean: log_gaussian(x, mean, log_sd), config.sd**-2
+        return LikelihoodFns(dict, log_prob, _same, lambda params, mean: precision * mean)
     if isinstance(config, Bernoulli):
-        return LikelihoodFns(dict, lambda params, x, drawn: log_bernoulli(x, drawn), jax.nn.sigmoid)
+        return LikelihoodFns(dict, lambda params, x, drawn: log_bernoulli(x, drawn), jax.nn.sigmoid, _as_drawn)
     if isinstance(config, ContinuousBernoulli):
-        log_prob = log_continuous_bernoulli
-        return LikelihoodFns(dict, lambda params, x, drawn: log_prob(x, drawn), mean_continuous_bernoulli)
+        log_continuous = log_continuous_bernoulli
+        mean = mean_continuous_bernoulli
+        return LikelihoodFns(dict, lambda params, x, drawn: log_continuous(x, drawn), mean, _as_drawn)
     raw, lighting = math.log(math.expm1(config.initial - config.floor)), config.lighting
     learned = LikelihoodFns(
         lambda: {"raw_sd": jnp.asarray(raw, jnp.float32)},
         lambda params, x, mean: log_gaussian(x, mean, learned_log_sd(params["raw_sd"], config.floor)),
-        lambda mean: mean,
+        _same,
+        lambda params, mean: mean * jnp.exp(-2 * learned_log_sd(params["raw_sd"], config.floor)),
     )
     if lighting is None:
         return learned

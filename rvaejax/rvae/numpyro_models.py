@@ -25,7 +25,7 @@ from numpyro.infer import ELBO
 
 from rvaejax.errors import ConfigError
 from rvaejax.nets.encoders import Circular, Normal
-from rvaejax.rvae import elbo, schedules
+from rvaejax.rvae import ascent, elbo, schedules
 from rvaejax.rvae.config import Capacity, GaussianAngle, PolarEncoder, RVAEConfig, check_plain
 from rvaejax.rvae.coordinates import grid
 from rvaejax.rvae.divergences import LOG_2PI
@@ -169,7 +169,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> Probabilistic:
                 numpyro.factor("image", found)
 
     def guide(images, pixels=None, step=None) -> None:
-        q = rvae.encode(networks(), images)
+        q = rvae.encode(networks(), images, None, 1.0 if step is None else schedules.temperature(config, step))
         with numpyro.plate("images", len(images)):
             with scale(scale=weight("angle", step)):
                 _guide_angle(q.angle, isinstance(config.angle_prior, GaussianAngle))
@@ -203,8 +203,9 @@ def build_loss(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[...,
         for_pixels, for_terms = jax.random.split(key)
         pixels = elbo.draw_pixels(config, shape[0] * shape[1], key=for_pixels)
         bound = EnumeratedELBO.bounds(for_terms, {"rvae": params}, parts.model, parts.guide, images, pixels, step)
-        off = elbo.off_centre(rvae.encode(params, images).content.mean)  # no part of the bound, as in `elbo.py`
-        centring = config.centring / schedules.temperature(config, step) * off
-        return centring - bound.scaled.mean(), {"elbo": bound.plain.mean()}
+        heat = schedules.temperature(config, step)
+        q = rvae.encode(params, images, None, heat)
+        beside = ascent.lag(q).mean() + config.centring / heat * elbo.off_centre(q.content.mean)  # no part of the bound
+        return beside - bound.scaled.mean(), {"elbo": bound.plain.mean()}
 
     return loss
