@@ -199,12 +199,12 @@ _PAPER = RVAEConfig(
 )
 PRESETS = {
     "default": RVAEConfig(),
-    "ascent": RVAEConfig(
-        encoder=PolarEncoder(standardise=True), likelihood=LearnedGaussian(lighting=Lighting()), ascent=Ascent()
-    ),
     "paper": _PAPER,
     "paper-atomai": replace(
         _PAPER, decoder=SpatialDecoder(hidden=128, layers=3), angle_prior=GaussianAngle(sd=0.1, mean_term=False)
+    ),
+    "ascent": RVAEConfig(
+        encoder=PolarEncoder(standardise=True), likelihood=LearnedGaussian(lighting=Lighting()), ascent=Ascent()
     ),
     "spectra": _SPECTRA,
 }
