@@ -190,7 +190,8 @@ def test_the_command_line_says_what_is_wrong(refused, tmp_path):
 
 @pytest.mark.slow
 def test_one_command_gives_every_figure_and_a_resumed_one_redoes_nothing(quick_compilation, tmp_path, monkeypatch):
-    monkeypatch.setattr("rvaejax.pipeline.run.draw_figures", lambda folder: None)  # those of each window's run
+    # those of each window's run
+    monkeypatch.setattr("rvaejax.pipeline.run.draw_figures", lambda folder, structure: None)
     out = tmp_path / "paper"
     arguments = ["reproduce", "paper", "--out", str(out), "--small", "--preset", "paper", "--steps", "4"]
     arguments += ["--baseline-steps", "4", "--rows", "200"]
