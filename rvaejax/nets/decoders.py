@@ -27,6 +27,8 @@ class DecoderFns(NamedTuple):
         apply: `(params, points (p, 2), content (d,)) -> (p, c)`, for one example.
         apply_all: `(params, points (p, 2), frames (b, m, 2, 3), content (b, d)) -> (b, m, p, c)`: m images of each
             example, each drawn at the points that its frame, an affine map, makes of the given ones.
+        at: `(points (p, 2)) -> (params, content (b, d)) -> (b, p, c)`: all examples at the same points, which are known
+            beforehand: what can be worked out from them alone is worked out once.
     """
 
     init: Callable[..., PyTree]
@@ -119,7 +121,7 @@ class _Fourier(nn.Module):
         coefficients = 2 * self.channels * envelope.size
         a = nn.Dense(coefficients, kernel_init=nn.initializers.normal(0.3 * self.config.hidden**-0.5))(z)
         if self.config.skip:
-            init = nn.initializers.normal(0.3 * len(content) ** -0.5)
+            init = nn.initializers.normal(0.3 * content.shape[-1] ** -0.5)
             a = a + nn.Dense(coefficients, use_bias=False, kernel_init=init, name=f"skip_{self.config.layers}")(content)
         background = self.param("background", nn.initializers.zeros, (1, self.channels))
         if basis is not None:

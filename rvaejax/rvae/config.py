@@ -106,8 +106,8 @@ class RVAEConfig:
 
     Attributes:
         encoder, decoder, likelihood: one member of each family.
-        ascent: what follows the encoder where its posterior of the angle is circular, and each channel's window square;
-            None for nothing.
+        ascent: what follows the encoder where its posterior of the angle is circular (`PolarEncoder`) and no
+            spectrum is drawn; None for nothing.
         angle_prior, shift_prior, content_prior: one of the priors of each, or one of your own (`priors/protocol.py`).
         pose: the movements that the content is free of: rotation, shift, scale.
         classes: a discrete latent beside the content; None for none.

@@ -103,14 +103,13 @@ def build(config: Likelihood) -> LikelihoodFns:
         return LikelihoodFns(dict, lambda params, x, mean: log_unit_gaussian(x, mean), _same, _as_drawn)
     if isinstance(config, FixedGaussian):
         log_sd = jnp.asarray(math.log(config.sd), jnp.float32)
-        log_prob, precision = lambda params, x, mean: log_gaussian(x, mean, log_sd), config.sd**-2
-        return LikelihoodFns(dict, log_prob, _same, lambda params, mean: precision * mean)
+        natural = lambda params, mean: config.sd**-2 * mean  # noqa: E731
+        return LikelihoodFns(dict, lambda params, x, mean: log_gaussian(x, mean, log_sd), _same, natural)
     if isinstance(config, Bernoulli):
         return LikelihoodFns(dict, lambda params, x, drawn: log_bernoulli(x, drawn), jax.nn.sigmoid, _as_drawn)
     if isinstance(config, ContinuousBernoulli):
-        log_continuous = log_continuous_bernoulli
-        mean = mean_continuous_bernoulli
-        return LikelihoodFns(dict, lambda params, x, drawn: log_continuous(x, drawn), mean, _as_drawn)
+        log_prob, mean = log_continuous_bernoulli, mean_continuous_bernoulli
+        return LikelihoodFns(dict, lambda params, x, drawn: log_prob(x, drawn), mean, _as_drawn)
     raw, lighting = math.log(math.expm1(config.initial - config.floor)), config.lighting
     learned = LikelihoodFns(
         lambda: {"raw_sd": jnp.asarray(raw, jnp.float32)},
