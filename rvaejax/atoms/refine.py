@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -16,8 +17,8 @@ from rvaejax.atoms.profile import Profile
 from rvaejax.atoms.sample import ROOM, rims, sample_rows, telling_box, usable
 from rvaejax.atoms.state import Telling
 from rvaejax.atoms.turns import apply, begin, learn
+from rvaejax.io.brightness import without_hot_pixels
 
-HOT = (0.005, 0.5, 0.995)  # quantiles that say how bright pixels may be
 BINNED_NM = 0.012  # finer frames are averaged over blocks of pixels up to about this
 
 
@@ -71,8 +72,7 @@ def refine_positions(
             _binned(image, block), (xy - shift) / block, species, sd / block, pixel_size_nm * block
         )
         return coarse._replace(xy=coarse.xy * block + shift, sd=coarse.sd * block, scale=coarse.scale * block)
-    low, middle, high = np.quantile(image, HOT)  # single hot pixels are cut down before anything is fitted to them
-    image = np.clip(image, middle - 3 * (high - low), middle + 3 * (high - low)).astype(np.float32)
+    image = np.asarray(without_hot_pixels(jnp.asarray(image, jnp.float32)))  # before anything is fitted to them
     told = usable(image, xy, species, pixel_size_nm)
     special = rims(xy, pixel_size_nm) | (species > 0)
     box = telling_box(image.shape, xy, special, told)

@@ -55,8 +55,8 @@ def test_a_hot_pixel_changes_no_atom_elsewhere(made, found):
     before, after = _xy(found), _xy(hot)
     away = [np.hypot(*(xy - [121, 60]).T) > 0.3 / PX for xy in (before, after)]
     before, after = before[away[0]], after[away[1]]
-    pairs = match(before, after, 0.01 / PX)
-    assert len(pairs[0]) >= 0.99 * max(len(before), len(after))
+    pairs = match(before, after, 0.001 / PX)
+    assert len(pairs[0]) == len(before) == len(after)
 
 
 def test_gain_and_offset_change_nothing(made):
