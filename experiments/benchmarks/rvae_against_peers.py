@@ -8,8 +8,8 @@ fitted to its time, so it trains anew for each look, and holds back a quarter of
 
 Throughput: the preset `paper-atomai` beside AtomAI's rVAE, the same layers, batch and loss, on noise, alternating; with
 the model's own arithmetic (counted in `rvae_ours.py`) over the matrix product's ceiling, measured in between. On a GPU
-(found by JAX; the peers then use it, too) also 64 x 64 px, batch 512, each in float32 and TF32. The package computes in
-float32, so there is no row for bfloat16.
+(found by JAX; the peers then use it, too) also 64 x 64 px, batch 512, each in float32, TF32 and bfloat16: here with the
+networks' `precision`, there with torch's autocast.
 
 Command:    python experiments/benchmarks/rvae_against_peers.py --data lattice32.npz --peer-python PYTHON --minutes 60
 PYTHON is that of an environment with torch, atomai==0.8.1, six, pyroved==0.3.0. --looks, --peer-looks and --seeds
@@ -117,8 +117,9 @@ def plan(options: Options, gpu: bool) -> tuple[list[float], list[float], float]:
 def throughput_rows(options: Options, gpu: bool) -> list[tuple[int, int, str]]:
     """(size, batch, precision) of each row."""
     cases = options.cases or (("32x100", "64x512") if gpu else ("32x100",))
+    how_precise = ("float32", "tf32", "bfloat16") if gpu else ("float32",)
     sizes = [tuple(int(part) for part in case.split("x")) for case in cases]
-    return [(size, batch, how) for size, batch in sizes for how in (("float32", "tf32") if gpu else ("float32",))]
+    return [(size, batch, how) for size, batch in sizes for how in how_precise]
 
 
 def throughput(options: Options, command: list[str], environment: dict[str, str], ours: Any, gpu: bool) -> Any:

@@ -60,9 +60,18 @@ def flop_per_image(config: RVAEConfig, size: int, channels: int = 1) -> float:
 
 def products(name: str) -> AbstractContextManager[Any]:
     """The precision of matrix products; float32 means all of it, also on GPUs, whose default is TF32."""
-    if jax.default_backend() == "cpu":
+    if jax.default_backend() == "cpu" or name == "bfloat16":
         return nullcontext()
     return jax.default_matmul_precision({"float32": "highest", "tf32": "tensorfloat32"}[name])
+
+
+def in_precision(config: RVAEConfig, name: str) -> RVAEConfig:
+    """With networks in bfloat16, or as it is."""
+    if name != "bfloat16":
+        return config
+    assert isinstance(config.encoder, MLPEncoder) and isinstance(config.decoder, SpatialDecoder)
+    encoder, decoder = (replace(net, precision="bfloat16") for net in (config.encoder, config.decoder))
+    return replace(config, encoder=encoder, decoder=decoder)
 
 
 def chosen(name: str, content_dim: int) -> RVAEConfig:
@@ -113,7 +122,7 @@ def same_noise(size: int, count: int) -> SubImages:
 
 def throughput(size: int, batch: int, seconds: float, precision: str, images: int, piece: int) -> dict[str, Any]:
     """Images per second of training of AtomAI's architecture, from the end of the first compiled piece on."""
-    config = preset(SAME)
+    config = in_precision(preset(SAME), precision)
     training = replace(config.training, batch_size=batch, holdout=0.0, steps=10_000_000, piece=piece)
     config, stamps = replace(config, training=training), []
 
@@ -158,8 +167,9 @@ def _rate(call: Callable[[], Any], seconds: float) -> float:
 def matrix(rows: int, inner: int, precision: str, seconds: float) -> dict[str, Any]:
     """GFLOP/s of products (rows, inner) by (inner, inner), one after the other."""
     rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.standard_normal((rows, inner), dtype=np.float32))
-    w = jnp.asarray(rng.standard_normal((inner, inner), dtype=np.float32) / np.float32(inner) ** 0.5)
+    kind = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
+    x = jnp.asarray(rng.standard_normal((rows, inner), dtype=np.float32), kind)
+    w = jnp.asarray(rng.standard_normal((inner, inner), dtype=np.float32) / np.float32(inner) ** 0.5, kind)
     with products(precision):
         return {"gflops": 2e-9 * CHAIN * rows * inner * inner * _rate(lambda: _chain(x, w, precision), seconds)}
 

@@ -136,7 +136,8 @@ def handlers(fit):
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         noise = np.random.default_rng(0).random((images, size, size), dtype=np.float32)
         clock = Clock([seconds], lambda *_: None)
-        run(fit, noise, 0, 2, batch, clock)
+        with torch.autocast("cuda" if torch.cuda.is_available() else "cpu", torch.bfloat16, precision == "bfloat16"):
+            run(fit, noise, 0, 2, batch, clock)
         stamps = clock.stamps[WARM_STEPS:] if len(clock.stamps) > WARM_STEPS + 3 else clock.stamps
         return {"images_per_second": batch * (len(stamps) - 1) / (stamps[-1] - stamps[0]), "steps": len(stamps) - 1}
 
@@ -144,7 +145,8 @@ def handlers(fit):
         """GFLOP/s of products (rows, inner) by (inner, inner), one after the other."""
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        x, w = torch.randn(rows, inner, device=device), torch.randn(inner, inner, device=device) / inner**0.5
+        kind = {"device": device, "dtype": torch.bfloat16 if precision == "bfloat16" else torch.float32}
+        x, w = torch.randn(rows, inner, **kind), torch.randn(inner, inner, **kind) / inner**0.5
         rates = []
         stop = time.monotonic() + seconds
         with torch.no_grad():

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from rvaejax.errors import ConfigError
+
+Precision = Literal["float32", "bfloat16"]
 
 
 def check(ok: bool, name: str, value: object, must: str) -> None:
     """Raises `ConfigError` in one line unless `ok`."""
     if not ok:
         raise ConfigError(f"{name}={value!r} makes no sense: it must be {must}")
+
+
+def check_precision(name: str) -> None:
+    """Raises `ConfigError` unless it names a precision."""
+    check(name in ("float32", "bfloat16"), "precision", name, "float32 or bfloat16")
 
 
 @dataclass(frozen=True)
@@ -20,14 +28,17 @@ class MLPEncoder:
     Attributes:
         hidden: neurons per layer.
         layers: hidden layers.
+        precision: numbers of the layers' products and activations; parameters and posterior are float32 anyway.
     """
 
     hidden: int = 128
     layers: int = 2
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         check(self.hidden > 0, "hidden", self.hidden, "positive")
         check(self.layers > 0, "layers", self.layers, "positive")
+        check_precision(self.precision)
 
 
 @dataclass(frozen=True)
@@ -85,15 +96,19 @@ class SpatialDecoder:
         layers: hidden layers.
         skip: the content enters every layer, not only the first (Dieng et al. 2019, arXiv:1807.04863), so that a
             strong decoder does not learn to leave it aside.
+        precision: numbers of the layers' products and activations; coordinates, parameters and what is drawn are
+            float32 anyway.
     """
 
     hidden: int = 128
     layers: int = 2
     skip: bool = False
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         check(self.hidden > 0, "hidden", self.hidden, "positive")
         check(self.layers > 0, "layers", self.layers, "positive")
+        check_precision(self.precision)
 
 
 @dataclass(frozen=True)

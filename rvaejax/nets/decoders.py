@@ -65,7 +65,7 @@ class _Spatial(nn.Module):
         # each example takes both, and the content's part, which is the same at every pixel.
         offset = frames[..., 2] @ kernel + bias[None] + nn.Dense(hidden, use_bias=False, name="Dense_1")(content)
         turned = jnp.einsum("ih,bij->hbj", kernel, frames[..., :2])
-        x = pixelwise.first(jnp.concatenate([turned, offset.T[..., None]], axis=-1), points)
+        x = pixelwise.first(jnp.concatenate([turned, offset.T[..., None]], axis=-1), points, self.config.precision)
         for i in range(1, self.config.layers):
             x = pixelwise.hidden(*self._layer(i, hidden, content), x)
         out = pixelwise.linear(*self._layer(self.config.layers, self.channels, content), x)

@@ -103,9 +103,9 @@ class _MLP(nn.Module):
     def __call__(self, images: Float[Array, "b h w c"], y: Float[Array, "b k"] | None = None) -> Encoded:
         c, x = self.config, images.reshape(len(images), -1)
         for _ in range(c.layers - 1):
-            x = jnp.tanh(nn.Dense(c.hidden)(x))
+            x = jnp.tanh(nn.Dense(c.hidden, dtype=c.precision)(x)).astype(jnp.float32)
         classes = _class_head(x, c.hidden, self.dims.classes)
-        x = jnp.tanh(nn.Dense(c.hidden)(x) + _of_class(y, c.hidden))
+        x = jnp.tanh(nn.Dense(c.hidden, dtype=c.precision)(x).astype(jnp.float32) + _of_class(y, c.hidden))
         return _split(nn.Dense(2 * self.dims.continuous)(x), self.dims, classes)
 
 

@@ -96,3 +96,29 @@ def test_layers_have_the_derivatives_of_what_they_compute():
             assert np.allclose(a, b, atol=1e-4)
         forward = [jax.jvp(f, given, [jnp.ones_like(v) for v in given])[1] for f in (plain, own)]
         assert np.allclose(*forward, atol=1e-4)
+
+
+def test_half_precision_draws_and_slopes_as_float32_does_at_every_pixel():
+    """Layers in bfloat16; coordinates are not, or pixels of a wide window (64 to the half window) would coincide."""
+    plain = decoders.build(SpatialDecoder(hidden=32, layers=3), 128, 1, 2)
+    half = decoders.build(SpatialDecoder(hidden=32, layers=3, precision="bfloat16"), 128, 1, 2)
+    params = plain.init(key=jax.random.key(0))
+    line = np.stack([np.linspace(0.9, 1.0, 64), np.zeros(64)], axis=1).astype(np.float32)
+    content = jnp.asarray([0.5, -1.0])
+
+    def scored(decoder, params):
+        drawn = decoder.apply(params, line, content)
+        return (drawn**2).mean(), drawn
+
+    def both(decoder):
+        return jax.value_and_grad(lambda p: scored(decoder, p), has_aux=True)(params)
+
+    (_, expected), slopes = both(plain)
+    (_, found), half_slopes = both(half)
+    assert found.dtype == jnp.float32 and all(v.dtype == jnp.float32 for v in jax.tree.leaves(half_slopes))
+    assert np.allclose(found, expected, atol=0.01)  # of sums of neurons of order 1, good to 0.004 each
+    for a, b in zip(jax.tree.leaves(slopes), jax.tree.leaves(half_slopes), strict=True):
+        assert float(jnp.linalg.norm(a - b)) < 0.03 * float(jnp.linalg.norm(a)) + 1e-6
+    maps = jnp.asarray([[[200.0, 0.0, -190.0]]])  # turned by a sixth of a pixel's rounding, the tanh would be another
+    exact = np.tanh(200 * line[:, 0] - 190)
+    assert np.allclose(pixelwise.first(maps, jnp.asarray(line), "bfloat16")[0, 0], exact, atol=0.005)
