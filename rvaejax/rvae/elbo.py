@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Integer, Key, PyTree
 
 from rvaejax.nets import decoders, encoders
 from rvaejax.nets.encoders import Encoded
-from rvaejax.rvae import ascent, classes, likelihoods, posteriors, schedules
+from rvaejax.rvae import ascent, classes, likelihoods, posteriors, precision, schedules
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import content_frame, to_content, window_grid
 from rvaejax.rvae.moved import blind
@@ -235,16 +235,5 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         beside = classes.beside(of_class, params.get("classes", {}), found.log_class, labels, share)
         return cost + beside.cost, {**metrics, **beside.metrics}
 
-    return RVAE(
-        init=init,
-        encode=encode,
-        decode=decode,
-        expect=expect,
-        families=families,
-        draw=draw,
-        fit=fit,
-        log_likelihood=log_likelihood,
-        prior_params=prior_params,
-        terms=terms,
-        loss=loss,
-    )
+    made = {f.__name__: f for f in (encode, decode, expect, draw, fit, log_likelihood, prior_params, terms, loss)}
+    return RVAE(init=init, families=families, **(precision.exact(made) if precision.must_be_exact(config) else made))
