@@ -121,7 +121,7 @@ class TrainOptions:
     """Options of the training of an rVAE on a stack of sub-images.
 
     Attributes:
-        preset: default, paper, paper-atomai, ascent or spectra.
+        preset: default, paper, paper-atomai, amortised or spectra.
         config: YAML file with options, which go before the preset's; config.yaml of a training shows all of them.
         max_seconds: whole wall time [s], start and compilation included; the learning rate's schedule is shortened to
             fit.

@@ -23,7 +23,7 @@ class ScanOptions:
     """Options of a scan: the candidates are all combinations of what is listed.
 
     Attributes:
-        preset: what all candidates start from: default, paper, paper-atomai, ascent or spectra.
+        preset: what all candidates start from: default, paper, paper-atomai, amortised or spectra.
         config: YAML file with options, which go before the preset's.
         content_dims: numbers of content latents.
         windows: sides of windows, cut from the middle of the sub-images [px]; none for the whole ones.

@@ -128,10 +128,10 @@ class RVAEConfig:
         training: the optimiser and its length.
     """
 
-    encoder: Encoder = PolarEncoder()
+    encoder: Encoder = PolarEncoder(standardise=True)
     decoder: Decoder = FourierDecoder()
-    likelihood: Likelihood = LearnedGaussian()
-    ascent: Ascent | None = None
+    likelihood: Likelihood = LearnedGaussian(lighting=Lighting())
+    ascent: Ascent | None = Ascent()
     angle_prior: AnglePrior = UniformAngle()
     shift_prior: ShiftPrior = GaussianShift()
     content_prior: ContentPrior = StandardNormal()
@@ -182,6 +182,8 @@ class RVAEConfig:
 _SPECTRA = RVAEConfig(
     encoder=MLPEncoder(hidden=128, layers=2),
     decoder=FourierDecoder(max_modes=64),
+    likelihood=LearnedGaussian(),
+    ascent=None,
     pose=Pose(rotation=False),
     pixel_share=1.0,
     temperature=1.0,
@@ -191,6 +193,7 @@ _PAPER = RVAEConfig(
     encoder=MLPEncoder(hidden=128, layers=2),
     decoder=SpatialDecoder(hidden=128, layers=2),
     likelihood=UnitGaussian(),
+    ascent=None,
     angle_prior=GaussianAngle(sd=0.1, mean_term=True),
     pixel_share=1.0,
     temperature=1.0,
@@ -203,9 +206,7 @@ PRESETS = {
     "paper-atomai": replace(
         _PAPER, decoder=SpatialDecoder(hidden=128, layers=3), angle_prior=GaussianAngle(sd=0.1, mean_term=False)
     ),
-    "ascent": RVAEConfig(
-        encoder=PolarEncoder(standardise=True), likelihood=LearnedGaussian(lighting=Lighting()), ascent=Ascent()
-    ),
+    "amortised": RVAEConfig(encoder=PolarEncoder(), likelihood=LearnedGaussian(), ascent=None),
     "spectra": _SPECTRA,
 }
 

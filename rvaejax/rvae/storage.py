@@ -21,6 +21,8 @@ _FACTS = ("image_shape", "scaling", "order", "sign", "content_kl", "pixel_size_n
 _LATER = {"angle_sd_factor": 1.0, "target_scaling": None}  # facts that runs of earlier versions do not hold
 _TUPLES = ("image_shape", "scaling", "order", "sign", "content_kl", "channels")
 
+_BEFORE = {"ascent": None}  # what a configuration did that was written before the option was there
+
 
 def save_model(model: TrainedRVAE, run_dir: Path) -> None:
     """Writes the weights to `checkpoints/final`, and sections `rvae` and `model` into `config.yaml`.
@@ -67,7 +69,7 @@ def load_model(run_dir: Path) -> TrainedRVAE:
         facts["seeds"] = tuple(SeedScore(**score) for score in found.get("seeds", ()))
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: holds no trained rVAE; was the training stopped before its end?") from error
-    config = from_dict(RVAEConfig, written)
+    config = from_dict(RVAEConfig, {**_BEFORE, **written})
     like = jax.eval_shape(lambda key: elbo.build(config, facts["image_shape"]).init(key=key), jax.random.key(0))
     params = checkpoints.restore(run_dir / "checkpoints", checkpoints.FINAL, like)
     history = tuple(read_metrics(run_dir / "metrics.jsonl"))

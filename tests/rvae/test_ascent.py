@@ -101,7 +101,7 @@ def _without_a_guess(params):
     return {**params, "encoder": flat}
 
 
-CONFIG = replace(preset("ascent"), likelihood=FixedGaussian(sd=0.1), ascent=Ascent(rounds=12))
+CONFIG = replace(preset("default"), likelihood=FixedGaussian(sd=0.1), ascent=Ascent(rounds=12))
 
 
 def test_the_ascent_ends_at_angle_and_content_that_the_image_was_drawn_with():
@@ -147,7 +147,7 @@ def test_the_content_is_least_squares_where_the_decoder_is_linear():
 
 @pytest.mark.parametrize("rounds", [1, 2])
 def test_quarter_turns_are_exact_through_the_ascent(rounds):
-    model = elbo.build(replace(preset("ascent"), ascent=Ascent(rounds=rounds)), (24, 24, 2))
+    model = elbo.build(replace(preset("default"), ascent=Ascent(rounds=rounds)), (24, 24, 2))
     params = jax.jit(lambda key: model.init(key=key))(jax.random.key(3))
     params["decoder"] = jax.tree.map(lambda v: 3.0 * v, params["decoder"])
     images = np.random.default_rng(0).random((8, 24, 24, 2)).astype(np.float32)
@@ -159,7 +159,7 @@ def test_quarter_turns_are_exact_through_the_ascent(rounds):
 
 
 def test_no_gradient_goes_through_the_ascent_and_the_guess_learns_from_its_end():
-    model = elbo.build(preset("ascent"), (16, 16, 1))
+    model = elbo.build(preset("default"), (16, 16, 1))
     params = jax.jit(lambda key: model.init(key=key))(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (6, 16, 16, 1))
 
@@ -175,7 +175,7 @@ def test_no_gradient_goes_through_the_ascent_and_the_guess_learns_from_its_end()
 @pytest.mark.parametrize("likelihood", [UnitGaussian(), LearnedGaussian(), Bernoulli(), ContinuousBernoulli()])
 @pytest.mark.parametrize("further", [{}, {"content_prior": NormalMixture(components=3)}, {"content_dim": 12}])
 def test_every_likelihood_and_prior_ascends_to_finite_gradients(likelihood, further):
-    model = elbo.build(replace(preset("ascent"), likelihood=likelihood, **further), (12, 12, 1))
+    model = elbo.build(replace(preset("default"), likelihood=likelihood, **further), (12, 12, 1))
     params = jax.jit(lambda key: model.init(key=key))(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (5, 12, 12, 1))
     gradient = jax.jit(jax.grad(lambda p: model.loss(p, images, 3, key=jax.random.key(2))[0]))(params)

@@ -7,7 +7,7 @@ import pytest
 from rvaejax.rvae import elbo, preset
 
 
-@pytest.mark.parametrize(("name", "exact"), [("default", True), ("ascent", True), ("paper", False)])
+@pytest.mark.parametrize(("name", "exact"), [("default", True), ("amortised", True), ("paper", False)])
 def test_orientations_are_compared_in_float32_on_every_device(name, exact):
     """Every matrix product of the loss and of its gradient says so; the paper's model leaves it to the device."""
     rvae = elbo.build(preset(name), (16, 16, 1))
