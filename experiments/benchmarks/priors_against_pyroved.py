@@ -113,6 +113,8 @@ class Options:
     """Epochs without a loss that is lower by 0.1 % after which it has."""
     only_longer: bool = False
     """Train the peers for their last look alone, so that it may be done beside other work."""
+    keep: Path | None = None
+    """With `only_longer`: folder in which each peer's training is saved after each epoch, and from which it goes on."""
     out: Path = HERE / "results"
     """Folder for the results."""
 
@@ -166,6 +168,8 @@ def run_peers(row: Row, seed: int, options: Options, folder: Path) -> list[dict[
     out = []
     # of several ways of training the last, which is the documented one, goes on
     models = row.peers[-1:] if options.only_longer else row.peers
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
     for number, model in enumerate(models):
         peer, environment = (
             [str(options.peer_python.absolute()), str(HERE / "priors_peers.py")],
@@ -176,7 +180,9 @@ def run_peers(row: Row, seed: int, options: Options, folder: Path) -> list[dict[
             longest = options.longest if number == len(models) - 1 else options.seconds
             due = None if options.only_longer else options.seconds - start
             times = {"due": due, "longest": longest - start, "patience": options.patience}
-            answer = ask("train", **same, **times, model=model, batch=100, out=str(folder / f"peer{number}"))
+            keep = options.keep and str(options.keep.absolute() / f"{model.replace(', ', '-')}-{seed}.pt")
+            where = {"out": str(folder / f"peer{number}"), "keep": keep if options.only_longer else None}
+            answer = ask("train", **same, **times, **where, model=model, batch=100)
         last = len(answer["looks"]) - 1
         for i, look in enumerate(answer["looks"]):
             # one that has converged before its time is up is scored for both
