@@ -2,7 +2,8 @@
 
 The rows of the table are fixed in `ROWS`, before anything is run. Each program has the same wall time, start and
 compilation included; the peers then go on until their loss has not fallen by 0.1 % in `--patience` epochs, or for
-`--longest` seconds; with `--only-longer` they do that alone, and what the same time gave stays as it was recorded.
+`--longest` seconds; with `--only-longer` they do that alone, and what the same time gave stays as it was recorded;
+with `--keep` such a training goes on from where an earlier one ended.
 This project trains by its command line (`rvaejax train --max-seconds`, `rvaejax encode`), once for each row.
 
 Command:    python experiments/benchmarks/priors_against_pyroved.py --data lattice32.npz --peer-python PYTHON
@@ -16,8 +17,8 @@ Result:     3,000 graphene patches of 32 x 32 px, one seed; the same time on two
             core say more than its wall time. Angle's concentration 1.000 here after 57 s, 0.021 for iVAE after 27
             epochs (752 s of a core), when its loss had stood still for 20; neighbours' vote on the kind 1.000 and
             0.503; leakage 0.000 and 0.592. Kinds without labels: 1.000 here after 31 s, 0.347 for jiVAE after 10 epochs
-            (647 s of a core), not converged: its schedule has 50. With ten labels each 1.000 after 27 s, 0.533 for
-            ssiVAE after 10 epochs (717 s of a core), not converged and still rising (0.442 after 7)
+            (647 s of a core), not converged: its schedule has 50. With ten labels each 1.000 after 27 s, 0.712 for
+            ssiVAE after 28 epochs (1,177 s of a core; 0.533 after 10), when its loss had stood still for 20
 """
 
 from __future__ import annotations
