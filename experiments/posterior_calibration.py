@@ -20,7 +20,7 @@ Result:     p of angle, modulo 120 degrees, shift x and y, content 1 and 2; leas
             These are the sets on record with this sampler. Seed 0 was to be the test, and by itself fails; the two
             `simulated` ones were run for that, with its model. Pooled, seed 0 included, the ranks are uniform in every
             coordinate; 0.00046 times the 24 tests of the four sets is 0.011. The turned images are no further set, and
-            are not pooled. A last set is named here before it is run: seed 3, another model and other images, 400
+            are not pooled. A last set is named here before it is run: seed 3, another model and other images, 200
             replicas; it passes if its least p times six is above 0.01.
             Seed 0's shift y is odd by chance: the ranks are low (mean 45 of 99) with the sampler of before (p = 0.0012)
             as with today's, which share only the images; when the images are turned by a right angle they are as low in
