@@ -1,6 +1,7 @@
 """The command line `rvaejax`.
 
-Exit codes: 0 done; 2 bad usage or bad input, with one line on standard error; 130 or 143 interrupted, resumable.
+Exit codes: 0 done; 2 bad usage or bad input, with one line on standard error; 130 or 143 interrupted, and what
+can be done then: commands that train go on with --resume, the others begin anew.
 """
 
 from __future__ import annotations
@@ -113,10 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(128 + stopped.signum) from None
     except KeyboardInterrupt as stopped:
         signum = stopped.args[0] if stopped.args else signal.SIGINT
-        print(
-            "rvaejax: interrupted; no file is half-written; where the output folder exists, --resume goes on",
-            file=sys.stderr,
-        )
+        resumes = hasattr(command, "resume")
+        then = "where the output folder exists, --resume goes on" if resumes else "the same command begins anew"
+        print(f"rvaejax: interrupted; no file is half-written; {then}", file=sys.stderr)
         raise SystemExit(128 + signum) from None
 
 

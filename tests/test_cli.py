@@ -1,6 +1,7 @@
 """The command line: what it says of bad input, its exit codes, and that nothing is half-written."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from rvaejax.cli import main, one_line
+from rvaejax.commands import COMMANDS
 
 PX_NM = 0.02
 
@@ -215,8 +217,6 @@ def test_help_is_instant():
 @pytest.mark.process
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_an_interrupted_training_resumes_to_the_same_weights(name, code, tmp_path):
-    import signal
-
     import jax
 
     from rvaejax.rvae.storage import load_model
@@ -242,6 +242,27 @@ def test_an_interrupted_training_resumes_to_the_same_weights(name, code, tmp_pat
     subprocess.run([*command, "--out", str(tmp_path / "whole")], check=True, capture_output=True)
     cut, whole = (jax.tree.leaves(load_model(tmp_path / run).params) for run in ("cut", "whole"))
     assert all(np.array_equal(a, b) for a, b in zip(cut, whole, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "then"),
+    [
+        ("train sub.npz --out run", "--resume goes on"),
+        ("posterior run", "begins anew"),
+        ("encode run x.npz --out y.npz", "anew"),
+    ],
+)
+def test_what_an_interrupted_command_can_do_next(words, then, capsys, monkeypatch):
+    def interrupted(self):
+        raise KeyboardInterrupt(signal.SIGTERM)
+
+    monkeypatch.setattr(COMMANDS[words.split()[0]], "execute", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(words.split())
+    assert end.value.code == 143
+    said = capsys.readouterr().err
+    assert said.startswith("rvaejax: interrupted; ") and said.count("\n") == 1
+    assert then in said and ("--resume" in said) == ("--resume" in then)
 
 
 def test_output_never_overwrites_its_own_input(tmp_path, capsys):

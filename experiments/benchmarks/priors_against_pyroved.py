@@ -2,7 +2,8 @@
 
 The rows of the table are fixed in `ROWS`, before anything is run. Each program has the same wall time, start and
 compilation included; the peers then go on until their loss has not fallen by 0.1 % in `--patience` epochs, or for
-`--longest` seconds; with `--only-longer` they do that alone, and what the same time gave stays as it was recorded.
+`--longest` seconds; with `--only-longer` they do that alone, and what the same time gave stays as it was recorded;
+with `--keep` such a training goes on from where an earlier one ended.
 This project trains by its command line (`rvaejax train --max-seconds`, `rvaejax encode`), once for each row.
 
 Command:    python experiments/benchmarks/priors_against_pyroved.py --data lattice32.npz --peer-python PYTHON
@@ -16,8 +17,8 @@ Result:     3,000 graphene patches of 32 x 32 px, one seed; the same time on two
             core say more than its wall time. Angle's concentration 1.000 here after 57 s, 0.021 for iVAE after 27
             epochs (752 s of a core), when its loss had stood still for 20; neighbours' vote on the kind 1.000 and
             0.503; leakage 0.000 and 0.592. Kinds without labels: 1.000 here after 31 s, 0.347 for jiVAE after 10 epochs
-            (647 s of a core), not converged: its schedule has 50. With ten labels each 1.000 after 27 s, 0.533 for
-            ssiVAE after 10 epochs (717 s of a core), not converged and still rising (0.442 after 7)
+            (647 s of a core), not converged: its schedule has 50. With ten labels each 1.000 after 27 s, 0.712 for
+            ssiVAE after 28 epochs (1,177 s of a core; 0.533 after 10), when its loss had stood still for 20
 """
 
 from __future__ import annotations
@@ -113,6 +114,8 @@ class Options:
     """Epochs without a loss that is lower by 0.1 % after which it has."""
     only_longer: bool = False
     """Train the peers for their last look alone, so that it may be done beside other work."""
+    keep: Path | None = None
+    """With `only_longer`: folder in which each peer's training is saved after each epoch, and from which it goes on."""
     out: Path = HERE / "results"
     """Folder for the results."""
 
@@ -166,6 +169,8 @@ def run_peers(row: Row, seed: int, options: Options, folder: Path) -> list[dict[
     out = []
     # of several ways of training the last, which is the documented one, goes on
     models = row.peers[-1:] if options.only_longer else row.peers
+    if options.keep:
+        options.keep.mkdir(parents=True, exist_ok=True)
     for number, model in enumerate(models):
         peer, environment = (
             [str(options.peer_python.absolute()), str(HERE / "priors_peers.py")],
@@ -176,7 +181,9 @@ def run_peers(row: Row, seed: int, options: Options, folder: Path) -> list[dict[
             longest = options.longest if number == len(models) - 1 else options.seconds
             due = None if options.only_longer else options.seconds - start
             times = {"due": due, "longest": longest - start, "patience": options.patience}
-            answer = ask("train", **same, **times, model=model, batch=100, out=str(folder / f"peer{number}"))
+            keep = options.keep and str(options.keep.absolute() / f"{model.replace(', ', '-')}-{seed}.pt")
+            where = {"out": str(folder / f"peer{number}"), "keep": keep if options.only_longer else None}
+            answer = ask("train", **same, **times, **where, model=model, batch=100)
         last = len(answer["looks"]) - 1
         for i, look in enumerate(answer["looks"]):
             # one that has converged before its time is up is scored for both

@@ -6,10 +6,13 @@ Started by `priors_against_pyroved.py`. Each is built and trained as its docstri
 continuous latents, batches of 100 and the trainers' own learning rates: jiVAE with exact enumeration, and either all
 divergences at weight 1 or the docstring's schedule (continuous 40, falling to 3 over 40 epochs from the tenth on;
 discrete 3); ssiVAE with the auxiliary loss at 50. Its labelled rows come in batches of 10, not 100, so that an epoch
-has several steps with labels, not one. A look comes at an epoch's end: it may have an epoch more than was due.
+has several steps with labels, not one. A look comes at an epoch's end: it may have an epoch more than was due. A
+training that is kept is saved after each epoch with its optimiser and random numbers, and goes on from there, on a
+processor or a graphics card alike.
 """
 
 import time
+from pathlib import Path
 
 import numpy as np
 from rvae_peers import in_unit_range, latents
@@ -67,10 +70,31 @@ class Training:
         """Whether the loss is by now of the same thing in every epoch."""
         return self.name != "jiVAE, schedule" or self.epochs > HELD + FALL
 
-    def loss(self):
-        """Of the last epoch, per row."""
-        history = self.trainer.history if self.name == "ssiVAE" else self.trainer.loss_history
-        return history["training_loss"][-1]
+    def losses(self):
+        """Of every epoch, per row."""
+        return (self.trainer.history if self.name == "ssiVAE" else self.trainer.loss_history)["training_loss"]
+
+    def state(self):
+        """What the next epoch depends on."""
+        import torch
+
+        optimiser = (self.trainer.loss_basic if self.name == "ssiVAE" else self.trainer.svi).optim
+        random = {"processor": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            random["card"] = torch.cuda.get_rng_state()
+        return {"net": self.net.state_dict(), "optimiser": optimiser.get_state(), "random": random}
+
+    def resume(self, state, losses):
+        """Goes on from a state after as many epochs as there are losses."""
+        import torch
+
+        self.net.load_state_dict(state["net"])
+        (self.trainer.loss_basic if self.name == "ssiVAE" else self.trainer.svi).optim.set_state(state["optimiser"])
+        torch.set_rng_state(state["random"]["processor"].cpu())
+        if torch.cuda.is_available() and "card" in state["random"]:
+            torch.cuda.set_rng_state(state["random"]["card"].cpu())
+        self.losses().extend(losses)
+        self.epochs = self.trainer.current_epoch = len(losses)
 
     def encode(self):
         """Latents in this project's terms, and classes where there are such."""
@@ -81,7 +105,19 @@ class Training:
         return {**latents(mean.numpy(), sd.numpy(), self.size), **further}
 
 
-def train(model, data, kinds, known, seed, batch, due, longest, patience, out):
+class Level:
+    """Whether a loss stands still: how many epochs ago it last fell by a share of itself."""
+
+    def __init__(self):
+        self.value, self.since = float("inf"), 0
+
+    def see(self, loss):
+        """Takes the loss of a further epoch."""
+        fell = loss < self.value - FLAT * abs(loss)
+        self.value, self.since = (loss, 0) if fell else (self.value, self.since + 1)
+
+
+def train(model, data, kinds, known, seed, batch, due, longest, patience, out, keep=None):
     """Trains to a look after `due` seconds and one when the loss stands still for `patience` epochs, or `longest`.
 
     Args:
@@ -91,29 +127,45 @@ def train(model, data, kinds, known, seed, batch, due, longest, patience, out):
         known: [[row, class], ...] that ssiVAE is told.
         seed: of the training.
         batch: rows of a step.
-        due: seconds of this call until the first look; None for the last look only.
-        longest: seconds of this call until the last.
+        due: seconds of training until the first look; None for the last look only.
+        longest: seconds of training until the last, those of earlier calls with the same `keep` counted in.
         patience: epochs.
         out: OUT-0.npz and OUT-1.npz are written.
+        keep: file to which each epoch is saved, and from which the training goes on if it is there.
     """
-    began, away, due = time.monotonic(), 0.0, float("inf") if due is None else due
+    import torch
+
+    began, worked, due = time.monotonic(), time.process_time(), float("inf") if due is None else due
     training = Training(model, in_unit_range(np.load(data)["images"]), kinds, known, seed, batch)
-    looks, level, since = [], float("inf"), 0
+    looks, level, done = [], Level(), {"seconds": 0.0, "cpu_seconds": 0.0, "devices": []}
+    if keep and Path(keep).exists():
+        kept = torch.load(keep, map_location=training.trainer.device, weights_only=False)
+        training.resume(kept["state"], kept["losses"])
+        done, level.value, level.since = kept["done"], *kept["level"]
+        began, worked = began - done["seconds"], worked - done["cpu_seconds"]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    fresh = not training.epochs
     while True:
-        training.epoch()
-        spent = time.monotonic() - began - away
-        if training.settled() and training.loss() < level - FLAT * abs(training.loss()):
-            level, since = training.loss(), 0
-        elif training.settled():
-            since += 1
-        converged = since >= patience
-        if (spent >= due and not looks) or converged or spent >= longest:
+        # one that is kept may have come to its end before
+        if fresh or not (level.since >= patience or done["seconds"] >= longest):
+            training.epoch()
+            if training.settled():
+                level.see(training.losses()[-1])
+            seconds, devices = time.monotonic() - began, list(dict.fromkeys([*done["devices"], device]))
+            done = {"seconds": seconds, "cpu_seconds": time.process_time() - worked, "devices": devices}
+            if keep:
+                kept = {"state": training.state(), "losses": training.losses(), "level": (level.value, level.since)}
+                torch.save(kept | {"done": done}, f"{keep}.part")
+                Path(f"{keep}.part").replace(keep)
+        fresh, converged = False, level.since >= patience
+        ended = converged or done["seconds"] >= longest
+        if ended or (done["seconds"] >= due and not looks):
             np.savez(f"{out}-{len(looks)}.npz", **training.encode())
-            facts = {"epochs": training.epochs, "loss": training.loss(), "converged": converged}
-            looks.append({"seconds": spent, "cpu_seconds": time.process_time(), **facts})
-            away += time.monotonic() - began - away - spent
-            if converged or spent >= longest:
-                return {"looks": looks}
+            facts = {"epochs": training.epochs, "loss": training.losses()[-1], "converged": converged}
+            looks.append(done | facts | {"losses": [round(loss, 3) for loss in training.losses()]})
+            began += time.monotonic() - began - done["seconds"]  # a look is no training
+        if ended:
+            return {"looks": looks}
 
 
 def main():

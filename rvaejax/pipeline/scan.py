@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 ROWS = "scan.json"
 MEASURED_SHARE = 0.15  # of a candidate's time, kept for encoding, reconstructions and turned copies
+LEAST_SHARE = 0.25  # of its steps that a candidate must have had to be compared without a warning
 NOTES = (
     "ELBO per image compares candidates of the same window and likelihood only; per pixel, windows too, with care.",
     "Stability: how far the seeds explain each other's content, and agree in the angle; one seed tells nothing.",
@@ -85,6 +86,13 @@ def scan(
             rows.append(_row(candidate, subimages, options, share, folder, should_stop))
             _write(folder, rows)
             log.info("%d of %d: %s, held-out ELBO %s", len(rows), len(chosen), candidate.name, rows[-1]["elbo"])
+    if short := [row["name"] for row in rows if row["steps"] < LEAST_SHARE * (row["steps"] + row["cut"])]:
+        log.warning(
+            "%d of %d candidates had time for less than a quarter of their steps, which is too little to choose by: "
+            "give more --max-seconds (some 20 s of each go to compilation), or fewer --steps",
+            len(short),
+            len(rows),
+        )
     return _write(folder, rows)
 
 

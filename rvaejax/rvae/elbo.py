@@ -116,21 +116,30 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         params |= {"classes": learned} if learned else {}
         return {**params, **posteriors.init_priors(families, key=jax.random.fold_in(key, 2))}
 
+    def guess(params, images, y: Float[Array, "b k"]) -> Encoded:
+        return encoder.apply(params["encoder"], images, *([y] if kinds else []))
+
     def given_class(params, images, y: Float[Array, "b k"], temperature=1.0, share=1.0) -> Encoded:
-        q = encoder.apply(params["encoder"], images, *([y] if kinds else []))
+        q = guess(params, images, y)
         return q if ascend is None else ascend(params, images, q, y, temperature, share)
 
-    def encode(params, images, labels=None, temperature=1.0):
+    def likeliest_class(params, images, labels=None) -> Float[Array, "b k"]:
         if of_class is None:
-            return given_class(params, images, jnp.zeros((len(images), 0)), temperature)
+            return jnp.zeros((len(images), 0))
         likeliest = jnp.full(len(images), classes.UNLABELLED) if labels is None else labels
         if of_class.labels != "all":
             found = encoder.apply(params["encoder"], images, jnp.zeros((len(images), kinds))).classes
             likeliest = jnp.where(likeliest >= 0, likeliest, jnp.argmax(found, -1))  # type: ignore[arg-type]
-        return given_class(params, images, classes.one_hot(likeliest, kinds), temperature)
+        return classes.one_hot(likeliest, kinds)
+
+    def encode(params, images, labels=None, temperature=1.0):
+        return given_class(params, images, likeliest_class(params, images, labels), temperature)
 
     def prior_params(params: PyTree) -> dict[str, PyTree]:
-        return posteriors.prior_params(families, params, lambda images: encode(params, images))
+        """A prior that rests on posteriors rests on the encoder's own: those of an ascent have no gradient."""
+        return posteriors.prior_params(
+            families, params, lambda images: guess(params, images, likeliest_class(params, images))
+        )
 
     def draw(params, points, angle, shift, content, scale=1.0):
         seen = points if config.target is not None else to_content(points, angle, shift, scale)

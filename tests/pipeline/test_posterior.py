@@ -1,6 +1,9 @@
 """`rvaejax posterior`: sampled posteriors beside the encoder's, from a run's folder to its folder."""
 
 import csv
+import os
+import shutil
+import signal
 
 import jax
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 from rvaejax.cli import main
 from rvaejax.rvae import elbo, save_model
 from rvaejax.rvae.config import FourierDecoder, PolarEncoder, RVAEConfig
+from rvaejax.rvae.posterior import sampling
 from rvaejax.rvae.record import TrainedRVAE
 
 pytestmark = pytest.mark.usefixtures("chains")
@@ -53,3 +57,20 @@ def test_rows_that_are_not_there_are_refused(folder, capsys):
         main(f"posterior {folder}/run {folder}/windows.npz --these 3 99".split())
     assert end.value.code == 2
     assert "--these: rows lie between 0 and 29, got 3 to 99" in capsys.readouterr().err
+
+
+def test_interrupted_sampling_writes_nothing_and_promises_no_resumption(folder, tmp_path, monkeypatch, capsys):
+    def sample(calls, config, shared, of_each, heed, *, keys):
+        os.kill(os.getpid(), signal.SIGTERM)
+        heed()
+        pytest.fail("the signal was not heeded")
+
+    monkeypatch.setattr(sampling, "sample", sample)
+    shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("posterior.*", "figures"))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as end:
+        main(f"posterior {tmp_path}/run {folder}/windows.npz --these 3".split())
+    assert end.value.code == 143
+    said = capsys.readouterr().err
+    assert "interrupted" in said and "begins anew" in said and "--resume" not in said
+    assert sorted(tmp_path.rglob("*")) == before

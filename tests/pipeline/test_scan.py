@@ -99,6 +99,14 @@ def test_a_scan_from_file_to_table_figure_and_models(files, capsys, refused):
     assert "content_dims" in refused(f"{command} --resume".replace("--content-dims 2", "--content-dims 3"))
 
 
+def test_candidates_that_had_no_time_are_not_compared_in_silence(files, capsys):
+    command = "scan good.npz --config small.yaml --content-dims 2 --rows 60 --seeds 1"
+    main(f"{command} --out enough --steps 4".split())
+    assert "too little to choose by" not in capsys.readouterr().out
+    main(f"{command} --out short --steps 100000 --max-seconds 1".split())
+    assert "warning: 1 of 1 candidates had time for less than a quarter of their steps" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

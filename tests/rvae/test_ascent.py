@@ -20,6 +20,7 @@ from rvaejax.rvae.config import (
     NormalMixture,
     SpatialDecoder,
     UnitGaussian,
+    VampPrior,
 )
 from rvaejax.rvae.coordinates import grid, to_content
 
@@ -180,6 +181,15 @@ def test_every_likelihood_and_prior_ascends_to_finite_gradients(likelihood, furt
     images = jax.random.uniform(jax.random.key(1), (5, 12, 12, 1))
     gradient = jax.jit(jax.grad(lambda p: model.loss(p, images, 3, key=jax.random.key(2))[0]))(params)
     assert all(np.isfinite(np.asarray(g)).all() for g in jax.tree.leaves(gradient))
+
+
+def test_pseudo_images_of_a_prior_learn_beside_the_ascent():
+    """The ascent's end has no gradient: the prior must rest on what the encoder gives by itself."""
+    model = elbo.build(replace(preset("ascent"), content_prior=VampPrior(components=4)), (16, 16, 1))
+    params = jax.jit(lambda key: model.init(key=key))(jax.random.key(0))
+    images = jax.random.uniform(jax.random.key(1), (6, 16, 16, 1))
+    gradient = jax.jit(jax.grad(lambda p: model.loss(p, images, 400, key=jax.random.key(2))[0]))(params)
+    assert (abs(np.asarray(gradient["prior"]["content"]["images"])).max((1, 2, 3)) > 1e-5).all()
 
 
 def test_an_ascent_of_no_rounds_makes_no_sense():

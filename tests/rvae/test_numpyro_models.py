@@ -11,6 +11,7 @@ import pytest
 from rvaejax.errors import ConfigError
 from rvaejax.rvae import elbo, numpyro_models, preset, train
 from rvaejax.rvae.config import (
+    Ascent,
     Capacity,
     DiscShift,
     FourierDecoder,
@@ -23,6 +24,7 @@ from rvaejax.rvae.config import (
     PolarEncoder,
     SpatialDecoder,
     UniformAngle,
+    VampPrior,
     VonMisesAngle,
     WarmUp,
 )
@@ -49,6 +51,9 @@ CASES = {
     "learned angle": replace(POLAR, angle_prior=LearnedAngle(harmonics=3), temperature=1.0),
     "uniform, Gaussian posterior": replace(MLP, angle_prior=UniformAngle(), content_prior=Laplace()),
     "von Mises, Gaussian posterior": replace(MLP, angle_prior=VonMisesAngle(mean=2.0, learn=True)),
+    "ascent": replace(POLAR, likelihood=preset("ascent").likelihood, ascent=Ascent()),
+    "ascent, mixture": replace(POLAR, ascent=Ascent(rounds=1), content_prior=NormalMixture(components=3)),
+    "ascent, vamp": replace(POLAR, ascent=Ascent(), content_prior=VampPrior(components=3)),
     "mixture": replace(POLAR, content_prior=NormalMixture(components=3)),
 }
 
@@ -63,7 +68,7 @@ def _vector(tree):
     return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(tree)])
 
 
-QUICK = ("paper", "von Mises, disc, Laplace")
+QUICK = ("paper", "ascent", "von Mises, disc, Laplace")
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CASES])

@@ -172,6 +172,8 @@ class NormalMixture:
 class VampPrior:
     """The mixture of the posteriors of learned pseudo-images (Tomczak and Welling 2018, arXiv:1705.07120).
 
+    Of the encoder's own posteriors, where an ascent follows it.
+
     Attributes:
         components: number of pseudo-images, of the windows' shape, at the start noise around half intensity.
     """

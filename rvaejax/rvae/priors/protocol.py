@@ -35,7 +35,7 @@ class OwnPrior(Protocol):
             `Normal(mean, log_sd)` of shape (d,), of the angle also `Circular`; see `rvaejax/nets/encoders.py`. Without
             it, an angle's divergence is taken by quadrature, that of shift and content from draws of the posterior.
         prepare(params, encode) -> params: what `log_prob` and `sample` are given as params, made once a batch;
-            `encode(images)` gives the posteriors of images, on which a prior may rest.
+            `encode(images)` gives the encoder's posteriors of images (no ascent), on which a prior may rest.
         transport(latent, params) -> value: a map that turns a standard normal into this prior, for supports that are
             not the whole space. The posterior is then normal in the latent, its divergence in closed form.
     """
