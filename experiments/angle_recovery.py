@@ -1,14 +1,14 @@
-"""Who finds the angle: the default preset against the paper's, on the same sub-images and for the same time.
+"""Who finds the angle: the preset `amortised` against the paper's, on the same sub-images and for the same time.
 
 Claim: on sub-images of a simulated sheet with two grains (four directions of bonds modulo 120 degrees), the paper's
-preset (a perceptron, a Gaussian prior of 0.1 rad around zero) leaves the angle unfound in the time in which the default
-preset (a polar encoder that is equivariant by construction, a uniform prior on the circle, a learned likelihood
+preset (a perceptron, a Gaussian prior of 0.1 rad around zero) leaves the angle unfound in the time in which the preset
+`amortised` (a polar encoder that is equivariant by construction, a uniform prior on the circle, a learned likelihood
 variance) finds all of it.
 
 Command:    python experiments/angle_recovery.py --out runs/angle_recovery
 Wall time:  2 minutes on 2 CPU cores
 Figure:     runs/angle_recovery/angle_recovery.png: true against found direction of the bonds, one panel per preset
-Result:     default: 4,000 steps, R = 0.998, median error 0.37 degrees; paper: 1,145 steps, R = 0.011, 30 degrees
+Result:     amortised: 4,000 steps, R = 0.998, median error 0.37 degrees; paper: 1,145 steps, R = 0.011, 30 degrees
             (R is the circular concentration modulo 120 degrees: 1 is perfect, 0 is chance)
 """
 
@@ -39,7 +39,7 @@ class Options:
 
     out: Path
     seconds: float = 60.0
-    presets: tuple[str, ...] = ("default", "paper")
+    presets: tuple[str, ...] = ("amortised", "paper")
     frames: int = 6
     seed: int = 0
 

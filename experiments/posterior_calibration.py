@@ -79,6 +79,7 @@ CONFIG = RVAEConfig(
     encoder=PolarEncoder(orientations=32, hidden=32, harmonics=8),
     decoder=SpatialDecoder(hidden=32, layers=2),
     likelihood=LearnedGaussian(),
+    ascent=None,
     training=TrainingConfig(steps=1500, batch_size=64, learning_rate=3e-3, warmup=50),
 )
 NUTS = NutsConfig(draws=200, weighing=256, kept=99, particles=99)

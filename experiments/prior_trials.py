@@ -9,7 +9,7 @@ from jaxtyping import Float, Integer
 
 import rvaejax as rx
 from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
-from rvaejax.rvae.config import FourierDecoder, PolarEncoder, RVAEConfig
+from rvaejax.rvae.config import FourierDecoder, LearnedGaussian, PolarEncoder, RVAEConfig
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.training.config import TrainingConfig
 from rvaejax.types import Latents, SubImages
@@ -21,6 +21,8 @@ KINDS = ("pristine", "vacancy", "silicon")
 CONFIG = RVAEConfig(
     encoder=PolarEncoder(orientations=48, hidden=32, harmonics=12),
     decoder=FourierDecoder(hidden=32, max_modes=10),
+    likelihood=LearnedGaussian(),
+    ascent=None,
     training=TrainingConfig(steps=1500, batch_size=64, learning_rate=3e-3, warmup=50, piece=50, evaluate_every=500),
 )
 

@@ -70,7 +70,7 @@ class Options:
     """Of an idx file of images, that of the labels."""
     peer_python: Path | None = None
     """Python of the peers' environment; without it, this project's rVAE alone."""
-    programs: tuple[str, ...] = ("default", "atomai", "pyroved")
+    programs: tuple[str, ...] = ("amortised", "atomai", "pyroved")
     """A preset of this project, or a peer."""
     content_dims: tuple[int, ...] = (2, 32)
     """Content latents."""

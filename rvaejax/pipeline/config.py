@@ -38,7 +38,8 @@ class RunConfig:
     """Options of a run.
 
     Attributes:
-        preset: of the rVAE: default, paper or paper-atomai.
+        preset: of the rVAE: default, amortised, paper or paper-atomai; None for `amortised` where windows are cut from
+            probability maps, which know no light to set aside, and `default` where from raw frames.
         px_nm: pixel size [nm], where the file does not tell it; it wins over the file's where both are given.
         window_nm: side of the sub-images [nm]; 0.4 shows an atom's three neighbours, 1 the rings around it.
         window_px_nm: size of a sub-image's pixel [nm]; by default that of what it is cut from.
@@ -51,7 +52,7 @@ class RunConfig:
         seed: the one source of randomness.
     """
 
-    preset: str = "default"
+    preset: str | None = None
     px_nm: float | None = None
     window_nm: float = 0.4
     window_px_nm: float | None = None
@@ -70,7 +71,12 @@ class RunConfig:
             )
         if self.centres not in ("atoms", "grid") and Path(self.centres).suffix != ".csv":
             raise ConfigError(f"--centres is atoms, grid, or a table FILE.csv; got {self.centres!r}")
-        check_training(self.preset, self.steps, self.max_seconds, self.seed)
+        check_training(self.of_rvae, self.steps, self.max_seconds, self.seed)
+
+    @property
+    def of_rvae(self) -> str:
+        """The preset that is trained."""
+        return self.preset or ("amortised" if self.source == "maps" else "default")
 
 
 @dataclass(frozen=True)

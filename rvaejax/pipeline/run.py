@@ -184,7 +184,7 @@ def train_within(
     with catch_signals() as signalled:
         model = train(
             subimages,
-            preset=config.preset,
+            preset=config.of_rvae,
             seed=config.seed,
             steps=config.steps,
             max_seconds=max(left, 1.0),

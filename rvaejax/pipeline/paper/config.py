@@ -55,7 +55,7 @@ class PaperOptions:
     px_nm: float | None = None
     small_window_nm: float = 0.377
     large_window_nm: float = 1.0
-    preset: str = "default"
+    preset: str = "amortised"
     steps: int | None = None
     baseline_steps: int = 600
     large_baseline_steps: int = 200
