@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import yaml
 
 from rvaejax.analysis.invariance import DRAWN, INTERPOLATED, QUARTERS, errors, make_copies
 from rvaejax.config import from_dict, to_dict
@@ -177,6 +178,19 @@ def test_a_saved_model_loads_to_the_same_latents(brief, molecules, tmp_path):
     assert (a.angle == b.angle).all() and (a.content == b.content).all()
     assert (tmp_path / "config.yaml").read_text().startswith("command: train\n")
     assert not [p for p in tmp_path.rglob("*") if p.suffix in (".pkl", ".pickle")]
+
+
+def test_a_model_from_before_the_ascent_has_none(molecules, tmp_path):
+    """Its file says nothing of one, and its encoder was not trained to be followed by one."""
+    model = train(_record(molecules[0]), config=dataclasses.replace(BRIEF, ascent=None), seed=0, steps=2)
+    save_model(model, tmp_path)
+    sections = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    del sections["rvae"]["ascent"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(sections))
+    loaded = load_model(tmp_path)
+    assert loaded.config.ascent is None
+    a, b = (encode(m, _record(molecules[0][:9])) for m in (model, loaded))
+    assert (a.angle == b.angle).all() and (a.content == b.content).all()
 
 
 def test_folders_without_a_model_say_so(tmp_path):
