@@ -44,7 +44,7 @@ def structure_of(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[i
     angle = np.full(len(atoms), np.nan)
     angle[rows[rows >= 0]] = latents.angle[rows >= 0]
     angle = angle - angle_offset(angle, sites.sites.orientation)
-    return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs))
+    return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs, sites.sites.kind == "bulk"))
 
 
 def structure_of_run(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[int, int]) -> Structure | None:
