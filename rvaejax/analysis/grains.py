@@ -16,6 +16,7 @@ from rvaejax.types import Atoms
 
 FOLD = 6  # the two sublattices of one crystal are 60 degrees apart
 SITE_FOLD = 3  # of a site's three bonds
+FEWEST_BULK = 10  # bulk atoms whose mean is a grain's orientation
 
 
 class Grains(NamedTuple):
@@ -24,8 +25,8 @@ class Grains(NamedTuple):
     Attributes:
         grain: (n,) number of each atom's grain, the largest of its frame first; -1 for atoms between grains.
         orientation: (n,) orientation of the atom's surroundings [rad, modulo pi / 3]; NaN where there is none.
-        angle: (g,) orientation of each grain [rad, modulo pi / 3]: the median of its atoms' angles, because those of
-            edges and defects point anywhere.
+        angle: (g,) orientation of each grain [rad, modulo pi / 3]: the mean over its bulk atoms, because angles of
+            edges and defects point anywhere; of a grain with few of them, or none known, the median of all its atoms.
         size: (g,) atoms in it.
         boundary: (n,) atoms with two grains within three bonds.
     """
@@ -41,6 +42,7 @@ def find_grains(
     angle: Float[np.ndarray, " n"],
     pairs: Int[np.ndarray, "b 2"],
     *,
+    bulk: Bool[np.ndarray, " n"] | None = None,
     smallest: int = 20,
     rounds: int = 2,
     least: float = 0.05,
@@ -58,6 +60,7 @@ def find_grains(
     Args:
         angle: of each atom [rad], any offset; NaN where there is none.
         pairs: bonds.
+        bulk: sites of the undisturbed lattice, by their bonds; None where nobody knows.
         smallest: atoms of the smallest grain.
         rounds: of the smoothing.
         least: share of the atoms that an orientation needs to count.
@@ -82,25 +85,43 @@ def find_grains(
     number = np.full(count, -1)
     number[order] = np.arange(len(order))
     grain = number[part]
-    inner = np.isfinite(angle)
-    middle = np.array([circular_median(angle[(grain == g) & inner], FOLD) for g in range(len(order))])
+    sure = np.zeros(n, bool) if bulk is None else bulk
+    middle = np.array([_orientation(angle[grain == g], sure[grain == g]) for g in range(len(order))])
     return Grains(grain, local, fold_angle(middle, FOLD), size[order], _touches_two(grain, pairs))
 
 
-def movie_grains(atoms: Atoms, angle: Float[np.ndarray, " n"], pairs: Int[np.ndarray, "b 2"]) -> Grains:
+def _orientation(angle: Float[np.ndarray, " m"], bulk: Bool[np.ndarray, " m"]) -> float:
+    """Of one grain; in a bent one mean and median of the sound atoms may differ by degrees."""
+    known = np.isfinite(angle)
+    if (bulk & known).sum() >= FEWEST_BULK:
+        return circular_mean(angle[bulk & known], FOLD)
+    return circular_median(angle[known], FOLD)
+
+
+def movie_grains(
+    atoms: Atoms,
+    angle: Float[np.ndarray, " n"],
+    pairs: Int[np.ndarray, "b 2"],
+    bulk: Bool[np.ndarray, " n"] | None = None,
+) -> Grains:
     """The grains of every frame, numbered through from the first frame to the last; see `find_grains`.
 
     Args:
         atoms: of all frames.
         angle: of each atom [rad]; NaN where there is none.
         pairs: bonds of all frames, rows of the table.
+        bulk: sites of the undisturbed lattice; None where nobody knows.
     """
     grain, orientation, boundary = np.full(len(atoms), -1), np.full(len(atoms), np.nan), np.zeros(len(atoms), bool)
     angles, sizes, place = [np.zeros(0)], [np.zeros(0, int)], np.zeros(len(atoms), int)
     of_frame, born = atoms.frame[pairs[:, 0]], 0
     for rows in frame_rows(atoms):
         place[rows] = np.arange(len(rows))
-        found = find_grains(angle[rows], place[pairs[of_frame == atoms.frame[rows[0]]]])
+        found = find_grains(
+            angle[rows],
+            place[pairs[of_frame == atoms.frame[rows[0]]]],
+            bulk=None if bulk is None else bulk[rows],
+        )
         grain[rows] = np.where(found.grain >= 0, found.grain + born, -1)
         orientation[rows], boundary[rows] = found.orientation, found.boundary
         angles.append(found.angle)

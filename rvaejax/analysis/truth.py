@@ -135,7 +135,8 @@ def _grain_scores(
     """How many grains there are in a frame, and the error of the orientation of those with enough bulk atoms."""
     angle = np.full(len(atoms), np.nan)
     angle[subimages.atom] = angle_of
-    grains = movie_grains(atoms, angle, movie_sites(atoms).pairs)
+    sites = movie_sites(atoms)
+    grains = movie_grains(atoms, angle, sites.pairs, sites.sites.kind == "bulk")
     true = np.where(partner >= 0, truth.orientation[partner], np.nan)
     true[(partner >= 0) & (truth.kind[partner] != "bulk")] = np.nan
     errors = []

@@ -40,7 +40,7 @@ FEWEST = 20  # constrained atoms from which a scale can be told
 
 
 class Windows(NamedTuple):
-    """Around each atom its nearest atoms, itself first.
+    """Around each atom of a chunk (`patches.CHUNK`) its nearest atoms, itself first.
 
     Attributes:
         near: (n, m) their rows.
@@ -67,13 +67,13 @@ def sheet_sites(
     return held, np.where(held[:, None], table[:, :3], -1)
 
 
-def windows(xy: Float[np.ndarray, "n 2"], species: Int[np.ndarray, " n"], pixel_size_nm: float) -> Windows:
-    """Windows of all atoms, filled up with empty ones to whole chunks."""
+def windows(xy: Float[np.ndarray, "n 2"], species: Int[np.ndarray, " n"], pixel_size_nm: float) -> list[Windows]:
+    """Windows of all atoms in chunks, the last filled up with empty ones: one shape to compile, whatever the frame."""
     _, partners = sheet_sites(xy, species, pixel_size_nm)
     near, real = neighbours(xy, WINDOW, np.inf)
     size = padded_rows(len(xy))
-    around = (jnp.asarray(padded(v, size)) for v in (near, real.astype(np.float32), partners[near].astype(np.int32)))
-    return _operator(*around)
+    around = [padded(v, size) for v in (near, real.astype(np.float32), partners[near].astype(np.int32))]
+    return [_operator(*(v[first : first + CHUNK] for v in around)) for first in range(0, size, CHUNK)]
 
 
 @jax.jit
@@ -111,7 +111,7 @@ def _solve(
 
 
 def settle(
-    xy: Float[np.ndarray, "n 2"], sd: Float[np.ndarray, " n"], stiffness: Float[np.ndarray, " n"], at: Windows
+    xy: Float[np.ndarray, "n 2"], sd: Float[np.ndarray, " n"], stiffness: Float[np.ndarray, " n"], at: list[Windows]
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Positions for given stiffnesses (inverse squares of each atom's scale of delta): a linear problem.
 
@@ -124,20 +124,20 @@ def settle(
     Returns:
         Positions, their variances, and the expectation of each atom's delta squared [px²].
     """
-    n, size = len(xy), len(at.near)
+    n, size = len(xy), CHUNK * len(at)
     places, precision, stiff = (
         jnp.asarray(padded(v.astype(np.float32), size))
         for v in (xy - xy.mean(0), 1 / np.maximum(sd, 1e-6) ** 2, stiffness)
     )
-    chunks = [Windows(*(v[first : first + CHUNK] for v in at)) for first in range(0, size, CHUNK)]
-    solved = [_solve(places, precision, stiff, chunk) for chunk in chunks]
+    solved = [_solve(places, precision, stiff, chunk) for chunk in at]
     move, variance, squared = (np.concatenate([np.asarray(v) for v in part])[:n] for part in zip(*solved, strict=True))
     return xy + move, variance, squared
 
 
-def bound(at: Windows, n: int) -> Bool[np.ndarray, " n"]:
+def bound(at: list[Windows], n: int) -> Bool[np.ndarray, " n"]:
     """Which atoms the sheet binds: C with three C neighbours."""
-    return np.asarray((at.rows[:n, 0] != 0).any(axis=1))
+    # on the host: n differs from frame to frame, and with it every compiled step would
+    return np.concatenate([(np.asarray(chunk.rows)[:, 0] != 0).any(axis=1) for chunk in at])[:n]
 
 
 class Smoothed(NamedTuple):
@@ -157,7 +157,7 @@ class Smoothed(NamedTuple):
 def smoothed(
     xy: Float[np.ndarray, "n 2"],
     sd: Float[np.ndarray, " n"],
-    at: Windows,
+    at: list[Windows],
     pixel_size_nm: float,
     *,
     scale: float | None = None,
@@ -190,7 +190,7 @@ def smoothed(
 
 
 def spread(
-    xy: Float[np.ndarray, "n 2"], sd: Float[np.ndarray, " n"], stiffness: Float[np.ndarray, " n"], at: Windows
+    xy: Float[np.ndarray, "n 2"], sd: Float[np.ndarray, " n"], stiffness: Float[np.ndarray, " n"], at: list[Windows]
 ) -> Float[np.ndarray, " n"]:
     """Standard deviations per axis [px] of positions that neighbours were heard on.
 

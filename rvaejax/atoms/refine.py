@@ -31,7 +31,6 @@ class Refined(NamedTuple):
         height: (n,) peak of each atom, in the frame's units.
         profile: image of an atom of each species.
         noise: variance of a pixel = noise[0] + noise[1] * (brightness - noise[2]).
-        gain: by how much correlations of the noise widen the positions' variance.
         scale: of what neighbours tell, as estimated on the way [px].
     """
 
@@ -40,7 +39,6 @@ class Refined(NamedTuple):
     height: Float[np.ndarray, " n"]
     profile: Profile
     noise: tuple[float, float, float]
-    gain: float
     scale: float
 
 
@@ -94,6 +92,5 @@ def refine_positions(
         np.asarray(state.fit.height)[:n],
         learned.profile,
         (offset, slope, dark),
-        float(learned.law[4]),
         learned.scale,
     )

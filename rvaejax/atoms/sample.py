@@ -19,6 +19,7 @@ FEWEST = 30  # atoms from which profile and noise are told, if there are so many
 ROOM = 2 * CHUNK  # atoms in the part of a frame that tells the profile
 SPECIAL = 3.0  # what an atom at a rim or of a rare species tells beyond others
 STEPS = 9  # places per direction tried for that part
+GRAIN_PX = 16  # of its sides: frames that lose atoms one by one would else have a part, and compile, each its own
 
 
 def usable(
@@ -77,7 +78,8 @@ def telling_box(
     worth = told * (1.0 + SPECIAL * special)
     side = np.sqrt(h * w * ROOM / len(xy))
     while True:
-        tall, wide = (int(min(side, length)) for length in (h, w))
+        grained = max(int(side) // GRAIN_PX * GRAIN_PX, GRAIN_PX)
+        tall, wide = (min(grained, length) for length in (h, w))
         corners = [
             (x, y)
             for x in np.linspace(0, w - wide, STEPS).astype(int)

@@ -18,12 +18,12 @@ class Telling(NamedTuple):
 
     Attributes:
         sample: rows of these atoms.
-        sheet: neighbourhoods of all atoms of the frame.
+        sheet: neighbourhoods of all atoms of the frame, in chunks.
         kinds: number of species.
     """
 
     sample: Int[np.ndarray, " m"]
-    sheet: Windows
+    sheet: list[Windows]
     kinds: int
 
 

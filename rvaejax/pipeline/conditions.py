@@ -22,7 +22,7 @@ import yaml
 
 from rvaejax.analysis.conditions import Comparison, compare, differing_scales, part_of
 from rvaejax.analysis.deviation import OFF_CRYSTAL
-from rvaejax.analysis.dynamics import clock, curve, frame_clock
+from rvaejax.analysis.dynamics import clock, frame_clock
 from rvaejax.analysis.selection import rows_of
 from rvaejax.analysis.sites import median_bond_nm
 from rvaejax.atoms.subimages import stacked
@@ -210,9 +210,8 @@ def _compare(out: Path, results: dict[str, Results], structures: dict[str, Struc
 
 def _curves(one: Results, structure: Structure | None, away: np.ndarray) -> dict[str, np.ndarray]:
     """Order parameters of each frame; what is off the crystal is told from the crystal that all movies share."""
-    frame = one.subimages.frame
-    found_curves, _ = run_curves(one.atoms, one.latents, frame, structure, frame_clock(len(one.movie), None, None))
-    return {**found_curves, OFF: curve((away > OFF_CRYSTAL).astype(float), frame, len(one.movie)).mean}
+    time = frame_clock(len(one.movie), None, None)
+    return run_curves(one.atoms, one.latents, one.subimages.frame, structure, time, away)[0]
 
 
 def _row(i: int, told: Comparison, one: Results, bond: float, curves: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def structure_of(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[i
     angle = np.full(len(atoms), np.nan)
     angle[rows[rows >= 0]] = latents.angle[rows >= 0]
     angle = angle - angle_offset(angle, sites.sites.orientation)
-    return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs))
+    return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs, sites.sites.kind == "bulk"))
 
 
 def structure_of_run(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[int, int]) -> Structure | None:
@@ -53,11 +53,19 @@ def structure_of_run(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tup
 
 
 def run_curves(
-    atoms: Atoms, latents: Latents, frame: np.ndarray, found: Structure | None, time: Clock
+    atoms: Atoms,
+    latents: Latents,
+    frame: np.ndarray,
+    found: Structure | None,
+    time: Clock,
+    away: Float[np.ndarray, " m"] | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, Changes]]:
-    """Order parameters of each frame, of the latents and of the bond graph, and where they change."""
+    """Order parameters of each frame, of the latents and of the bond graph, and where they change.
+
+    `away` is each sub-image's `deviation` from the crystal, where it is at hand.
+    """
+    away = deviation(latents) if away is None else away
     frames = len(time.values)
-    away = deviation(latents)
     curves = order_parameters(latents, frame, frames, deviation=away, threshold=OFF_CRYSTAL)
     curves["crystallinity of the content, mean"] = curve(crystallinity(away), frame, frames).mean
     if found is not None:

@@ -61,7 +61,8 @@ def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[
     manifold = latent_manifold(model, latents)
     yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels)
     shown = tuple(int(t) for t in index)
-    order = {"crystallinity": crystallinity(deviation(latents))}
+    away = deviation(latents)
+    order = {"crystallinity": crystallinity(away)}
     yield (
         "real_space_maps",
         real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size, more=order),
@@ -72,7 +73,7 @@ def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[
     yield "content_over_time", content_over_time(latents, rows.frame, frame_time)
     yield "atom_counts", atom_counts(atoms, len(maps), frame_time)
     time = frame_clock(len(maps), frame_time, dose if len(dose) else None)
-    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time, structure)
+    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time, away, structure)
     yield "losses", losses(read_metrics(folder / "metrics.jsonl"))
 
 

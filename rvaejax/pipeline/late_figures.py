@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from rvaejax.analysis.deviation import crystallinity, deviation
+from rvaejax.analysis.deviation import crystallinity
 from rvaejax.analysis.dynamics import Clock
 from rvaejax.analysis.markov import transitions
 from rvaejax.analysis.physics import correlations, site_quantities
@@ -26,7 +27,12 @@ from rvaejax.types import Atoms
 
 
 def bond_figures(
-    atoms: Atoms, rows: LatentRows, found: Structure, shown: Sequence[int], size: tuple[int, int]
+    atoms: Atoms,
+    rows: LatentRows,
+    found: Structure,
+    shown: Sequence[int],
+    size: tuple[int, int],
+    away: Float[np.ndarray, " m"],
 ) -> Iterator[tuple[str, Figure]]:
     """Rings, grains, and what the latents have to do with both."""
     if len(found.sites.pairs):
@@ -38,7 +44,7 @@ def bond_figures(
         return
     content, which = np.asarray(rows.latents.content, float)[of_atom], rows.atom[of_atom]
     latents = {f"content latent {i + 1}": values for i, values in enumerate(content.T)}
-    latents["crystallinity of the content"] = crystallinity(deviation(rows.latents))[of_atom]
+    latents["crystallinity of the content"] = crystallinity(away)[of_atom]
     quantities = {name: values[which] for name, values in site_quantities(atoms, found.sites).items()}
     table = correlations(latents, quantities)
     if np.isfinite(table.rank).any():
@@ -53,10 +59,12 @@ def time_figures(
     found: Structure | None,
     first: np.ndarray,
     time: Clock,
+    away: Float[np.ndarray, " m"],
 ) -> Iterator[tuple[str, Figure]]:
     """Order parameters, traversals, trajectories and transitions; nothing for a single frame."""
     if len(np.unique(rows.frame)) > 1:
-        yield "order_over_time", order_over_time(*run_curves(atoms, rows.latents, rows.frame, found, time), time)
+        curves = run_curves(atoms, rows.latents, rows.frame, found, time, away)
+        yield "order_over_time", order_over_time(*curves, time)
         for i in range(min(2, rows.latents.content.shape[1])):
             drawn = traversal_through_time(model, rows.latents, rows.frame, latent=i)
             yield f"traversal_{i + 1}", draw_traversal(drawn, f"content latent {i + 1}")
@@ -80,11 +88,15 @@ def late_figures(
     shown: Sequence[int],
     size: tuple[int, int],
     time: Clock,
+    away: Float[np.ndarray, " m"],
     found: Structure | None = None,
 ) -> Iterator[tuple[str, Figure]]:
-    """All of these, in the order of the report; bonds and grains are `found` here where they are not at hand."""
+    """All of these, in the order of the report; bonds and grains are `found` here where they are not at hand.
+
+    `away` is each sub-image's `deviation` from the crystal.
+    """
     if found is None:
         found = structure_of_run(atoms, rows.latents, rows.atom, size)
     if found is not None:
-        yield from bond_figures(atoms, rows, found, shown, size)
-    yield from time_figures(folder, atoms, rows, model, found, first, time)
+        yield from bond_figures(atoms, rows, found, shown, size, away)
+    yield from time_figures(folder, atoms, rows, model, found, first, time, away)

@@ -9,13 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rvaejax.errors import FormatError
 from rvaejax.io.files import atomic_path, check_output_file
+from rvaejax.io.raw import one_line
 from rvaejax.simulate.config import SPECIES, ImagingConfig, MovieConfig, SheetConfig
 from rvaejax.simulate.dataset import labelled_image
 from rvaejax.simulate.imaging import class_labels
 from rvaejax.simulate.movie import SimulatedMovie, simulate_movie
 from rvaejax.simulate.truth import Truth, frame_truth, join_truth
-from rvaejax.types import Movie
+from rvaejax.structure.rings import LARGEST_RING
+from rvaejax.types import Atoms, Movie
 
 RINGS = (5, 6, 7, 8)  # sizes of rings that have a column of their own
 
@@ -91,3 +94,36 @@ def write_truth(path: Path, truth: Truth) -> Path:
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
     return path
+
+
+def read_truth(path: Path, pixel_size_nm: float) -> Truth:
+    """The truth that was written beside a simulated movie, to the digits that are written.
+
+    Of rings of other sizes than `RINGS` it only says whether they are an atom's smallest or largest.
+
+    Args:
+        path: the table.
+        pixel_size_nm: of the movie.
+
+    Raises:
+        FormatError: not such a table.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            header, *lines = csv.reader(handle)
+        text = dict(zip(header, np.array(lines, "U24").reshape(-1, len(header)).T, strict=True))
+        species, kind = text.pop("species"), text.pop("kind")
+        number = {name: values.astype(float) for name, values in text.items()}
+        x, y, orientation, order = (number[name] for name in ("x_px", "y_px", "orientation_rad", "crystallinity"))
+        names = ("frame", "identity", "coordination", "smallest_ring", "largest_ring")
+        frame, identity, coordination, *ends = (number[name].astype(int) for name in names)
+        rings = np.zeros((len(x), LARGEST_RING + 1), int)
+        for size in ends:
+            rings[np.flatnonzero(size), size[size > 0]] = 1
+        for size in RINGS:
+            rings[:, size] = number[f"rings_{size}"]
+    except (KeyError, ValueError, IndexError) as error:
+        raise FormatError(f"{path}: not the truth of a simulated movie ({one_line(error)})") from error
+    one = np.ones(len(x))
+    atoms = Atoms(frame, x, y, species, one, 0 * one, pixel_size_nm)
+    return Truth(atoms, identity, coordination, orientation, kind, rings, order)

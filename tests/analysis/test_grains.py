@@ -65,6 +65,28 @@ def test_one_crystal_is_one_grain_whatever_the_frame():
     assert set(found.grain[two.frame == 0]) <= {0, -1} and set(found.grain[two.frame == 5]) <= {1, -1}
 
 
+def test_the_orientation_of_a_bent_grain_is_that_of_its_sound_atoms():
+    """Bent more and more to one side, with edges that point anywhere: the mean over what is sound, not a median."""
+    atoms, _ = bicrystal(0.3, 0.3, side=2.0)
+    sites = movie_sites(atoms)
+    bulk = sites.sites.kind == "bulk"
+    bent = 0.3 + np.radians(6) * (atoms.x * PX / 2) ** 3
+    wild = np.random.default_rng(0).uniform(0.1, 0.2, len(atoms))
+    found = find_grains(np.where(bulk, bent, wild), sites.pairs, bulk=bulk)
+    mine = bulk & (found.grain == 0)
+    assert mine.sum() > 0.6 * bulk.sum() and np.ptp(bent[mine]) > 0.03
+    assert found.angle[0] == pytest.approx(bent[mine].mean(), abs=1e-4)
+    assert abs(np.median(bent[mine]) - bent[mine].mean()) > 1e-3
+
+
+def test_few_sound_atoms_leave_the_median():
+    atoms, _ = bicrystal(0.3, 0.3, side=2.0)
+    pairs = movie_sites(atoms).pairs
+    angle = np.where(np.arange(len(atoms)) % 10, 0.3, 0.9)
+    few = np.arange(len(atoms)) < 5
+    assert find_grains(angle, pairs, bulk=few).angle[0] == pytest.approx(0.3, abs=1e-6)
+
+
 def test_nothing_known_is_no_grain():
     atoms, _ = bicrystal(0.3, 0.3, side=1.0)
     pairs = movie_sites(atoms).pairs

@@ -1,5 +1,6 @@
 """Which atoms tell the profile, and what a background that is steep, or a frame of many atoms, does to positions."""
 
+import jax
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -63,6 +64,20 @@ def test_a_frame_of_few_atoms_tells_as_a_whole():
     ones = np.ones(ROOM, bool)
     xy = np.random.default_rng(0).uniform(0, 90, (ROOM, 2))
     assert telling_box((90, 99), xy, ~ones, ones) == (slice(0, 90), slice(0, 99))
+
+
+def test_frames_that_lose_atoms_compile_once(large, caplog):
+    size, xy, image = large
+    own = xy[inside(xy, size)]
+    assert len(own) > ROOM
+    programs = []
+    for lost in (3, 5, 7):
+        less = own[lost:]
+        with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
+            caplog.clear()
+            refine_positions(image, less, np.zeros(len(less), int), np.full(len(less), 0.3), PX_NM)
+        programs.append([r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling")])
+    assert programs[0] and programs[1:] == [[], []]
 
 
 def test_the_sample_holds_the_special_atoms_and_no_others_twice():

@@ -13,6 +13,7 @@ from rvaejax.cli import main
 from rvaejax.errors import ConfigError, FormatError, ImageError, MissingFileError
 from rvaejax.io.latents import LatentRows
 from rvaejax.io.render import render
+from rvaejax.pipeline.demo import SECTION
 from rvaejax.pipeline.paper import lines, numbers
 from rvaejax.pipeline.paper.config import PaperOptions
 from rvaejax.pipeline.paper.reproduce import reproduce
@@ -206,8 +207,13 @@ def test_one_command_gives_every_figure_and_a_resumed_one_redoes_nothing(quick_c
     assert (out / "paper.html").read_text().count("data:image/png;base64,") == len(drawn)
     long = ("movie.npz", *(f"{part}/latents.h5" for part in ("small", "large", "quarter")), "large/components.json")
     before = {name: (out / name).stat().st_mtime_ns for name in long}
-    (out / "paper.md").unlink()
+    scores = json.loads((out / "large" / "summary.json").read_text())[SECTION]
+    for name in ("paper.md", "large/report.html", "large/summary.json"):
+        (out / name).unlink()
     main([*arguments, "--resume"])
+    # an analysis that was interrupted after the movie had been simulated is compared with its truth, too
+    assert json.loads((out / "large" / "summary.json").read_text())[SECTION] == pytest.approx(scores, abs=2e-3)
+    before["large/latents.h5"] = (out / "large/latents.h5").stat().st_mtime_ns
     assert {name: (out / name).stat().st_mtime_ns for name in long} == before
     assert (out / "paper.md").read_text() == page
     options = PaperOptions(small=True, preset="paper", steps=5, baseline_steps=4, rows=200)

@@ -8,7 +8,8 @@ import pytest
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from rvaejax.errors import ConfigError
+from rvaejax.errors import ConfigError, FormatError
+from rvaejax.pipeline.simulated import RINGS, read_truth, write_truth
 from rvaejax.simulate.config import BOND_NM, MovieConfig
 from rvaejax.simulate.dynamics.config import DynamicsConfig
 from rvaejax.simulate.movie import simulate_movie
@@ -162,3 +163,19 @@ def test_the_long_movie_tells_the_published_story():
     assert 0.08 < rings[0] / rings.sum() < 0.22 and 0.02 < rings[2] / rings.sum() < 0.12
     silicon = truth.atoms.species[rows] == "Si"
     assert silicon.sum() >= 12 and (truth.rings[rows][silicon].sum(1) < 3).mean() > 0.6
+
+
+def test_the_truth_comes_back_from_its_file(made, tmp_path):
+    path = write_truth(tmp_path / "movie_truth.csv", made.truth)
+    back, truth = read_truth(path, CONFIG.pixel_size_nm), made.truth
+    for name in ("identity", "coordination", "kind", "smallest_ring", "largest_ring"):
+        assert (getattr(back, name) == getattr(truth, name)).all()
+    assert (back.atoms.frame == truth.atoms.frame).all() and (back.atoms.species == truth.atoms.species).all()
+    np.testing.assert_allclose(back.atoms.x, truth.atoms.x, atol=1e-4)
+    np.testing.assert_allclose(back.atoms.y, truth.atoms.y, atol=1e-4)
+    np.testing.assert_allclose(back.orientation, truth.orientation, atol=1e-5)  # NaN where it is NaN
+    np.testing.assert_allclose(back.crystallinity, truth.crystallinity, atol=1e-4)
+    assert (back.rings[:, list(RINGS)] == truth.rings[:, list(RINGS)]).all()
+    path.write_text("frame,x_px\n0,nothing\n")
+    with pytest.raises(FormatError, match="movie_truth.csv"):
+        read_truth(path, CONFIG.pixel_size_nm)

@@ -90,6 +90,7 @@ def similarities(folders: Mapping[str, Path]) -> Drawn:
 
 def real_space(run: numbers.Run) -> Drawn:
     """Figure 6."""
+    order = numbers.content_order(run)
     figure = real_space_maps(
         run.atoms,
         run.rows.latents,
@@ -97,9 +98,9 @@ def real_space(run: numbers.Run) -> Drawn:
         rows=run.rows.atom,
         size=run.maps.input_size,
         most_content=1,
-        more={"crystallinity": numbers.content_order(run)},
+        more={"crystallinity": order},
     )
-    return Drawn(figure, numbers.real_space(run))
+    return Drawn(figure, numbers.real_space(run, order))
 
 
 def dynamics(run: numbers.Run) -> Drawn:

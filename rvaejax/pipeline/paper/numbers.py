@@ -104,8 +104,11 @@ def evolution(run: Run) -> dict[str, Any]:
     }
 
 
-def real_space(run: Run) -> dict[str, Any]:
-    """Figure 6: whether the angle alternates between sublattices, and what the first content latent follows."""
+def real_space(run: Run, order_of_content: Float[np.ndarray, " n"] | None = None) -> dict[str, Any]:
+    """Figure 6: whether the angle alternates between sublattices, and what the first content latent follows.
+
+    `order_of_content` is `content_order` of the run, where it is at hand.
+    """
     latents, sites = run.rows.latents, run.sites
     angle, order = np.full(len(run.atoms), np.nan), run.ordered
     angle[run.rows.atom] = latents.angle
@@ -120,7 +123,9 @@ def real_space(run: Run) -> dict[str, Any]:
     }
     for d, values in enumerate(np.asarray(latents.content, float).T, 1):
         out[f"content latent {d}"] = _against_order(values, run)
-    out["crystallinity of the content"] = _against_order(content_order(run), run)
+    out["crystallinity of the content"] = _against_order(
+        content_order(run) if order_of_content is None else order_of_content, run
+    )
     return out
 
 

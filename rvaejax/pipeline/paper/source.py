@@ -16,7 +16,7 @@ from rvaejax.errors import FormatError, ImageError, MissingFileError
 from rvaejax.io.movies import read_movie
 from rvaejax.io.raw import LazyFrames, one_line
 from rvaejax.pipeline.paper.config import QUICK_SIZE_PX, PaperOptions
-from rvaejax.pipeline.simulated import save_simulated
+from rvaejax.pipeline.simulated import read_truth, save_simulated, truth_path
 from rvaejax.segmentation.pixel_size import known_pixel_size
 from rvaejax.simulate.config import SPECIES, MovieConfig
 from rvaejax.simulate.movie import simulate_movie
@@ -33,7 +33,7 @@ class Source(NamedTuple):
         movie: its frames.
         about: what it is, in words.
         known: makes maps and atoms, where they are not to be found by the segmenter.
-        truth: of a simulated movie that was made just now.
+        truth: of a simulated movie.
     """
 
     movie: Movie
@@ -57,17 +57,17 @@ def given(options: PaperOptions) -> Source | None:
     return None
 
 
-def simulated(folder: Path, options: PaperOptions, *, anew: bool) -> Source:
-    """A movie like the paper's, kept in the folder with its truth; `anew`: simulated where it is not there."""
+def simulated(folder: Path, options: PaperOptions) -> Source:
+    """A movie like the paper's, kept in the folder with its truth; simulated where it is not there."""
     path = folder / "movie.npz"
-    truth = None
-    if anew or not path.is_file():
+    if not (path.is_file() and truth_path(path).is_file()):
         size = QUICK_SIZE_PX if options.small else MovieConfig.size_px
         config = MovieConfig(frames=options.frames or MovieConfig.frames, size_px=size)
-        made = simulate_movie(config, key=jax.random.key(options.seed))
-        save_simulated(path, made)
-        truth = made.truth
-    return Source(read_movie(path), "a simulated movie like the paper's, with known truth", truth=truth)
+        save_simulated(path, simulate_movie(config, key=jax.random.key(options.seed)))
+    movie = read_movie(path)
+    assert movie.pixel_size_nm is not None  # the file has it
+    truth = read_truth(truth_path(path), movie.pixel_size_nm)
+    return Source(movie, "a simulated movie like the paper's, with known truth", truth=truth)
 
 
 def authors(path: Path, options: PaperOptions) -> Source:
