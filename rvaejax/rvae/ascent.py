@@ -88,7 +88,9 @@ def build(
                 pull = config.content_weight * jax.vmap(lambda v: _pull(families, v, prior))(z)
                 precision = curvature / temperature + config.content_weight * jnp.eye(z.shape[-1])[None]
                 z = z + _bounded(solve(precision, gradient / temperature + pull), options.longest)
-                log_sd = -0.5 * jnp.log(jnp.diagonal(precision, axis1=1, axis2=2))
+                # the curvature is none below 0; rounded, where light explains nearly all of a slope, it can be
+                least = jnp.diagonal(precision, axis1=1, axis2=2)
+                log_sd = -0.5 * jnp.log(jnp.maximum(least, max(config.content_weight, 1e-6)))
         z, log_sd, fits = jax.lax.stop_gradient((z, log_sd, fits))
         if not of_content:
             return q._replace(angle=_of_bins(q.angle, fits))
