@@ -51,7 +51,6 @@ from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
 log = logging.getLogger(__name__)
 
 RESERVED = ("figures", "checkpoints")
-OFF = "share of surroundings off the crystal"
 
 
 class Part(NamedTuple):

@@ -118,8 +118,8 @@ def read_truth(path: Path, pixel_size_nm: float) -> Truth:
         names = ("frame", "identity", "coordination", "smallest_ring", "largest_ring")
         frame, identity, coordination, *ends = (number[name].astype(int) for name in names)
         rings = np.zeros((len(x), LARGEST_RING + 1), int)
-        for size in ends:
-            rings[np.flatnonzero(size), size[size > 0]] = 1
+        for end in ends:
+            rings[np.flatnonzero(end), end[end > 0]] = 1
         for size in RINGS:
             rings[:, size] = number[f"rings_{size}"]
     except (KeyError, ValueError, IndexError) as error:
