@@ -185,7 +185,7 @@ def test_every_likelihood_and_prior_ascends_to_finite_gradients(likelihood, furt
 
 def test_pseudo_images_of_a_prior_learn_beside_the_ascent():
     """The ascent's end has no gradient: the prior must rest on what the encoder gives by itself."""
-    model = elbo.build(replace(preset("ascent"), content_prior=VampPrior(components=4)), (16, 16, 1))
+    model = elbo.build(replace(preset("default"), content_prior=VampPrior(components=4)), (16, 16, 1))
     params = jax.jit(lambda key: model.init(key=key))(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (6, 16, 16, 1))
     gradient = jax.jit(jax.grad(lambda p: model.loss(p, images, 400, key=jax.random.key(2))[0]))(params)

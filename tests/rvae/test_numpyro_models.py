@@ -32,14 +32,14 @@ from rvaejax.types import SubImages
 
 SHAPE = (6, 6, 1)
 POLAR = replace(
-    preset("default"),
+    preset("amortised"),
     encoder=PolarEncoder(orientations=8, hidden=6, layers=1, harmonics=3),
     decoder=FourierDecoder(hidden=6, layers=1, max_modes=2),
 )
 MLP = replace(preset("paper"), encoder=MLPEncoder(hidden=8, layers=1), decoder=SpatialDecoder(hidden=8, layers=1))
 CASES = {
     "paper": MLP,
-    "default": POLAR,
+    "amortised": POLAR,
     "von Mises, disc, Laplace": replace(
         POLAR,
         angle_prior=VonMisesAngle(concentration=2.0, fold=3, learn=True),
@@ -51,7 +51,7 @@ CASES = {
     "learned angle": replace(POLAR, angle_prior=LearnedAngle(harmonics=3), temperature=1.0),
     "uniform, Gaussian posterior": replace(MLP, angle_prior=UniformAngle(), content_prior=Laplace()),
     "von Mises, Gaussian posterior": replace(MLP, angle_prior=VonMisesAngle(mean=2.0, learn=True)),
-    "ascent": replace(POLAR, likelihood=preset("ascent").likelihood, ascent=Ascent()),
+    "ascent": replace(POLAR, likelihood=preset("default").likelihood, ascent=Ascent()),
     "ascent, mixture": replace(POLAR, ascent=Ascent(rounds=1), content_prior=NormalMixture(components=3)),
     "ascent, vamp": replace(POLAR, ascent=Ascent(), content_prior=VampPrior(components=3)),
     "mixture": replace(POLAR, content_prior=NormalMixture(components=3)),
