@@ -53,6 +53,7 @@ class GMM:
             windows are first reduced to `reduced` principal components, and the result says so.
         reduced: principal components of large windows.
         rows: sub-images that the mixture is learned from, drawn at random.
+        starts: of the fit, each of which ends in a maximum of its own; the likeliest is kept.
     """
 
     classes: int = 9
@@ -60,9 +61,10 @@ class GMM:
     largest: int = 1200
     reduced: int = 50
     rows: int = 20_000
+    starts: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("classes", "largest", "reduced", "rows"):
+        for name in ("classes", "largest", "reduced", "rows", "starts"):
             check(getattr(self, name) > 0, name, getattr(self, name), "positive")
         check(self.reduced <= 50, "reduced", self.reduced, "at most 50")
         check(self.covariance in ("diag", "full"), "covariance", self.covariance, "diag or full")

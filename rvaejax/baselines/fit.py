@@ -16,7 +16,7 @@ from rvaejax.rvae.inputs import check_images
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import SubImages
 
-STARTS = 5  # of a mixture in a latent space
+STARTS = 5  # of a mixture in a latent space, and of those of pixels that are compared with it
 
 
 def fit(config: Baseline, subimages: SubImages, *, seed: int = 0) -> Fitted:

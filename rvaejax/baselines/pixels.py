@@ -77,7 +77,7 @@ def fit_gmm(config: GMM, subimages: SubImages, *, seed: int) -> Fitted:
         share = pca.explained_variance_ratio_.sum()
         note = f"after PCA to {pca.n_components_} components, which hold {share:.0%} of the variance"
         reduce, restore, x = pca.transform, pca.inverse_transform, pca.transform(x)
-    model = mixture(x, min(config.classes, len(x)), config.covariance, seed)
+    model = mixture(x, min(config.classes, len(x)), config.covariance, seed, config.starts)
     means = restore(model.means_).reshape(-1, *shape)
 
     def apply(images: np.ndarray) -> Codes:

@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from rvaejax.baselines.config import GMM, NMF, PCA, ConvAutoencoder, PlainVAE
 from rvaejax.baselines.fit import fit, latent_gmm, of_rvae
+from rvaejax.baselines.pixels import mixture
 from rvaejax.errors import ConfigError, ImageError
 from rvaejax.rvae.config import preset
 from rvaejax.rvae.model import train
@@ -93,6 +94,29 @@ def test_large_windows_are_reduced_first_and_it_is_said(made):
     assert adjusted_rand_score(kind, reduced.encode(subimages).label) > 0.98
     with pytest.raises(ConfigError, match="at most 50"):
         GMM(reduced=51)
+    with pytest.raises(ConfigError, match="starts"):
+        GMM(starts=0)
+
+
+def test_the_likeliest_of_several_starts_is_kept():
+    """On images without kinds, where each start ends elsewhere."""
+    x = np.random.default_rng(0).normal(size=(300, 6))
+    once, often = ([mixture(x, 8, "diag", seed, starts).lower_bound_ for seed in range(3)] for starts in (1, 6))
+    assert all(b >= a for a, b in zip(once, often, strict=True)) and sum(often) > sum(once) + 1e-3
+
+
+def test_starts_are_those_of_the_options(made, monkeypatch):
+    subimages, _ = made
+    asked = []
+
+    def spy(*args):
+        asked.append(args[4])
+        return mixture(*args)
+
+    monkeypatch.setattr("rvaejax.baselines.pixels.mixture", spy)
+    for starts in (1, 3):
+        fit(GMM(classes=2, starts=starts), subimages)
+    assert asked == [1, 3]
 
 
 def test_the_papers_autoencoder_to_the_letter():

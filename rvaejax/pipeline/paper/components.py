@@ -18,7 +18,7 @@ from rvaejax.analysis.selection import rows_of
 from rvaejax.analysis.similarity import Similarity, component_similarity
 from rvaejax.analysis.sites import movie_sites
 from rvaejax.baselines.config import GMM, ConvAutoencoder, PlainVAE
-from rvaejax.baselines.fit import fit, latent_gmm, of_rvae
+from rvaejax.baselines.fit import STARTS, fit, latent_gmm, of_rvae
 from rvaejax.baselines.networks import latent_grid
 from rvaejax.baselines.record import Fitted, some_rows
 from rvaejax.io.files import atomic_path, write_text
@@ -47,7 +47,7 @@ def compare_methods(run: Path, options: PaperOptions, *, large: bool) -> None:
     short = options.large_baseline_steps if large else options.baseline_steps
     ae = fit(_steps(ConvAutoencoder(), short), subimages, seed=options.seed)
     vae = fit(_steps(PlainVAE(), short), subimages, seed=options.seed)
-    gmm = fit(GMM(classes=options.classes), subimages, seed=options.seed)
+    gmm = fit(GMM(classes=options.classes, starts=STARTS), subimages, seed=options.seed)
     model = load_model(run)
     latents = encode(model, subimages)
     rvae = of_rvae(model, subimages)

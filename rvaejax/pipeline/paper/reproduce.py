@@ -172,7 +172,7 @@ def _remarks(options: PaperOptions) -> Iterator[str]:
     yield (
         "The second and third column of figure 5 are decoded over a grid of two latents, from the 5th to the 95th "
         "(rVAE: 2nd to 98th) percentile of each; the components in figure S1 are the GMM's means, and the decoded "
-        "centroids of a mixture in the latents of VAE and rVAE (the likeliest of five starts). "
+        "centroids of a mixture in the latents of VAE and rVAE (each mixture the likeliest of five starts). "
         f"Autoencoder and VAE were trained for {options.baseline_steps} steps on small windows, "
         f"{options.large_baseline_steps} on large ones."
     )
