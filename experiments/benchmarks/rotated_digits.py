@@ -19,14 +19,14 @@ Wall time:  `--seconds` of each program, number of latents and seed; `--longest`
 Results:    experiments/benchmarks/results/rotated_digits.json and .md; a case that is run anew replaces the one of
             before
 Result:     10,000 MNIST digits, 2 latents, one seed, preset `amortised`, 57 s here, 52 and 50 s for the peers, 2 CPU
-            cores to itself: circular correlation of each digit 0.72 (0.78 folded) and of all together 0.27 here, 0.00 for
-            both peers; clusters 0.51 against 0.18 and 0.20; neighbours 0.64 against 0.21 and 0.24. Each digit has
-            a reference orientation of its own, as it may; 5 has the least (0.38), why is not looked into. The peers took 202 and
-            175 steps in this time (two epochs) and were not run until converged. 32 latents, beside little other work,
-            57 s here, 61 and 59 s for the peers: each digit 0.70 (0.77), together 0.07, clusters 0.71, neighbours 0.88;
-            AtomAI 0.00 (-0.01), 0.00, 0.24, 0.46; pyroVED 0.00 (0.15), 0.01, 0.24, 0.42. Preset `default`, 58 s beside
-            other work: 2 latents 0.52 (0.67), together 0.10, clusters 0.37, neighbours 0.64; 32 latents 0.73 (0.81),
-            0.25, 0.65, 0.88
+            cores to itself: circular correlation of each digit 0.72 (0.78 folded) and of all together 0.27 here, 0.00
+            for both peers; clusters 0.51 against 0.18 and 0.20; neighbours 0.64 against 0.21 and 0.24. Each digit has
+            a reference orientation of its own, as it may; 5 has the least (0.38), why is not looked into. The peers
+            took 202 and 175 steps in this time (two epochs) and were not run until converged. 32 latents, beside
+            little other work, 57 s here, 61 and 59 s for the peers: each digit 0.70 (0.77), together 0.07, clusters
+            0.71, neighbours 0.88; AtomAI 0.00 (-0.01), 0.00, 0.24, 0.46; pyroVED 0.00 (0.15), 0.01, 0.24, 0.42. Preset
+            `default`, 58 s beside other work: 2 latents 0.52 (0.67), together 0.10, clusters 0.37, neighbours 0.64; 32
+            latents 0.73 (0.81), 0.25, 0.65, 0.88
 """
 
 from __future__ import annotations
