@@ -118,7 +118,8 @@ class RVAEConfig:
         content_weight, angle_weight, shift_weight: weights of the Kullback-Leibler divergences; 1 is the ELBO.
         centring: cost of the squared distance from 0 of the mean content of all sub-images [nat].
         divergences: what becomes of these weights in the course of the training: constant, a warm-up, or a capacity.
-        pixel_share: share of the pixels, drawn anew each step (at least 128), that the likelihood is estimated from.
+        pixel_share: share of the pixels, drawn anew each step (at least 128), that the likelihood is estimated from;
+            with a light (`Lighting`), which is then fitted to these alone, the estimate is too high.
         draws: orientations per example and step at which a circular posterior's expectation is taken.
         temperature: divisor of the log-likelihood at the first step, falling to 1 by `anneal_steps`. Hot, equivalent
             orientations stay open until the strongest difference between them (a missing neighbour) is found.

@@ -80,7 +80,7 @@ def test_presets_differ_where_they_should():
     assert default == RVAEConfig() and type(default.likelihood).__name__ == "LearnedGaussian"
 
 
-@pytest.mark.parametrize("name", ["default", "paper"])
+@pytest.mark.parametrize("name", ["amortised", "paper"])
 def test_a_share_of_the_pixels_estimates_all_of_them_without_bias(name):
     model = elbo.build(preset(name), SHAPE)
     params = _init(model, 0)
