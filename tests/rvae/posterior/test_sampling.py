@@ -211,7 +211,11 @@ def test_an_angle_that_does_not_matter_counts_once_around_the_circle():
 
 @pytest.mark.slow
 def test_examples_side_by_side_are_sampled_as_one_by_one(monkeypatch):
-    """As accelerators lay the work out: chains of two examples in one batch, padded with a third."""
+    """As accelerators lay the work out: chains of two examples in one batch, padded with a third.
+
+    Rounded otherwise, a chain takes another way after a while: what is sampled agrees as from two keys (over keys the
+    log-evidence has a standard deviation of 0.025, measured), what is not agrees closely.
+    """
     keys = jax.random.split(jax.random.key(5), 2)
     centres, scales = jnp.stack([CENTRE, CENTRE + 1.0]), jnp.stack([SCALE, SCALE])
     alone = [_sampled(c, s, k) for c, s, k in zip(centres, scales, keys, strict=True)]
@@ -220,8 +224,8 @@ def test_examples_side_by_side_are_sampled_as_one_by_one(monkeypatch):
     beside = compiled(lambda shared, encoder: _target(*encoder), SHORT)
     together = sample(beside, SHORT, None, (centres, scales), keys=keys)
     for i, one in enumerate(alone):
-        assert np.asarray(together.weights[i]) == pytest.approx(np.asarray(one.weights), abs=0.02)
-        assert float(together.log_evidence[i]) == pytest.approx(float(one.log_evidence), abs=0.02)
+        assert np.asarray(together.weights[i]) == pytest.approx(np.asarray(one.weights), abs=0.06)
+        assert float(together.log_evidence[i]) == pytest.approx(float(one.log_evidence), abs=0.14)
         assert float(together.bounds.elbo[i]) == pytest.approx(float(one.bounds.elbo), rel=1e-3)
 
 
