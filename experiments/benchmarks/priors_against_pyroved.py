@@ -12,13 +12,14 @@ Command:    python experiments/benchmarks/priors_against_pyroved.py --data latti
 Wall time:  for each row and seed: `--seconds` here, and up to `--longest` for each of the peer's ways of training
 Results:    experiments/benchmarks/results/priors_against_pyroved.json and .md; a row that is run anew replaces the one
             of before
-Result:     3,000 graphene patches of 32 x 32 px, one seed, here by the preset `amortised`; the same time on two CPU cores to itself, the longer look
-            (`--only-longer --longest 1500`) at the lowest priority beside other work, so that epochs and seconds of a
-            core say more than its wall time. Angle's concentration 1.000 here after 57 s, 0.021 for iVAE after 27
-            epochs (752 s of a core), when its loss had stood still for 20; neighbours' vote on the kind 1.000 and
-            0.503; leakage 0.000 and 0.592. Kinds without labels: 1.000 here after 31 s, 0.380 for jiVAE after 71 epochs
-            (2,638 s of a core; 0.347 after 10): its schedule and 20 more, in which its loss stood still. With ten labels each 1.000 after 27 s, 0.712 for
-            ssiVAE after 28 epochs (1,177 s of a core; 0.533 after 10), when its loss had stood still for 20
+Result:     3,000 graphene patches of 32 x 32 px, one seed, here by the preset `amortised`; the same time on two CPU
+            cores to itself, the longer look (`--only-longer --longest 1500`) at the lowest priority beside other work,
+            so that epochs and seconds of a core say more than its wall time. Angle's concentration 1.000 here after 57
+            s, 0.021 for iVAE after 27 epochs (752 s of a core), when its loss had stood still for 20; neighbours' vote
+            on the kind 1.000 and 0.503; leakage 0.000 and 0.592. Kinds without labels: 1.000 here after 31 s, 0.380
+            for jiVAE after 71 epochs (2,638 s of a core; 0.347 after 10): its schedule and 20 more, in which its loss
+            stood still. With ten labels each 1.000 after 27 s, 0.712 for ssiVAE after 28 epochs (1,177 s of a core;
+            0.533 after 10), when its loss had stood still for 20
 """
 
 from __future__ import annotations
