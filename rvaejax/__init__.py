@@ -5,7 +5,7 @@
     maps = rx.segment(movie)
     atoms = rx.find_atoms(maps)
     subimages = rx.cut_subimages(maps, atoms, window_nm=0.4)
-    model = rx.train(subimages, preset="default", seed=0)
+    model = rx.train(subimages, preset="amortised", seed=0)  # "default": of images
     latents = rx.encode(model, subimages)
 
 Names are loaded when first used, so that importing the package is instant.

@@ -128,7 +128,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
             return jnp.zeros((len(images), 0))
         likeliest = jnp.full(len(images), classes.UNLABELLED) if labels is None else labels
         if of_class.labels != "all":
-            found = encoder.apply(params["encoder"], images, jnp.zeros((len(images), kinds))).classes
+            found = guess(params, images, jnp.zeros((len(images), kinds))).classes
             likeliest = jnp.where(likeliest >= 0, likeliest, jnp.argmax(found, -1))  # type: ignore[arg-type]
         return classes.one_hot(likeliest, kinds)
 

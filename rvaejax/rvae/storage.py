@@ -20,7 +20,6 @@ from rvaejax.rvae.record import SeedScore, TrainedRVAE
 _FACTS = ("image_shape", "scaling", "order", "sign", "content_kl", "pixel_size_nm", "channels", "steps", "cut", "seed")
 _LATER = {"angle_sd_factor": 1.0, "target_scaling": None}  # facts that runs of earlier versions do not hold
 _TUPLES = ("image_shape", "scaling", "order", "sign", "content_kl", "channels")
-
 _BEFORE = {"ascent": None}  # what a configuration did that was written before the option was there
 
 

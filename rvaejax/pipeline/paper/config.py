@@ -34,7 +34,7 @@ class PaperOptions:
         px_nm: pixel size [nm] of the movie, where neither its file nor its lattice tells it.
         small_window_nm: side of the small windows [nm]; the paper's 24 px.
         large_window_nm: side of the large windows [nm]; the paper's 64 px.
-        preset: of the rVAE: default, paper or paper-atomai.
+        preset: of the rVAE: amortised, default, paper or paper-atomai.
         steps: training steps of each rVAE; by default the preset's.
         baseline_steps: training steps of the autoencoder and of the VAE on small windows.
         large_baseline_steps: the same on large ones, where the paper's autoencoder takes about a second a step on two
