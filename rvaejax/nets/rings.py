@@ -37,6 +37,8 @@ class Rings(NamedTuple):
         spectrum: `(b, c, p) -> Spectrum`.
         correlate: `(x, t) -> (b, K FINE)`: the sum over all samples of x, turned back by each angle, times t, less what
             is the same for all angles. Angle FINE k + i lies (i - (FINE - 1) / 2) / FINE bins beyond orientation k.
+        peak: `(x, t) -> (b,)`: the largest over these angles of the whole sum.
+        all_peaks: `(x (b), t (m)) -> (b, m)`: the same of all pairs, over the K orientations alone.
         turned_back: `(x, weight (b, K FINE)) -> (b, c, p)`: x turned back by each angle, averaged with weights.
     """
 
@@ -45,6 +47,8 @@ class Rings(NamedTuple):
     sample: Callable[..., Float[Array, "b c p"]]
     spectrum: Callable[..., Spectrum]
     correlate: Callable[..., Float[Array, "b angles"]]
+    peak: Callable[..., Float[Array, " b"]]
+    all_peaks: Callable[..., Float[Array, "b m"]]
     turned_back: Callable[..., Float[Array, "b c p"]]
 
 
@@ -69,17 +73,32 @@ def build(size: int, orientations: int) -> Rings:
     back = np.concatenate([twice * np.cos(phase).T, -twice * np.sin(phase).T]).astype(np.float32)
     fine = (np.arange(FINE * orientations) - (FINE - 1) / 2) * 2 * np.pi / (FINE * orientations)
     angles = np.concatenate([np.cos(np.outer(n, fine)), np.sin(np.outer(n, fine))]).astype(np.float32)
-    to_fits = (np.concatenate([twice, twice]) * angles).astype(np.float32)
+    to_sums = (np.concatenate([twice, twice]) * angles).astype(np.float32)
+    to_fits = to_sums.copy()
     to_fits[0] = 0.0  # the rings' means: the same for all angles, and most of the sum
 
     def spectrum(v: Float[Array, "b c p"]) -> Spectrum:
         both = v.reshape(len(v), -1, around) @ series
         return Spectrum(both[..., : len(n)], both[..., len(n) :])
 
-    def correlate(x: Spectrum, t: Spectrum) -> Float[Array, "b angles"]:
+    def product(x: Spectrum, t: Spectrum) -> Float[Array, "b m"]:
         real = (x.cos * t.cos + x.sin * t.sin).sum(1)
         imag = (x.sin * t.cos - x.cos * t.sin).sum(1)
-        return jnp.concatenate([real, imag], -1) @ to_fits
+        return jnp.concatenate([real, imag], -1)
+
+    def correlate(x: Spectrum, t: Spectrum) -> Float[Array, "b angles"]:
+        return product(x, t) @ to_fits
+
+    def peak(x: Spectrum, t: Spectrum) -> Float[Array, " b"]:
+        return (product(x, t) @ to_sums).max(-1)
+
+    def all_peaks(x: Spectrum, t: Spectrum) -> Float[Array, "b m"]:
+        def pairs(one, other):
+            return jnp.einsum("bfn,mfn->bmn", one, other)
+
+        real = pairs(x.cos, t.cos) + pairs(x.sin, t.sin)
+        imag = pairs(x.sin, t.cos) - pairs(x.cos, t.sin)
+        return (jnp.concatenate([real, imag], -1) @ to_sums[:, FINE // 2 :: FINE]).max(-1)
 
     def turned_back(x: Spectrum, weight: Float[Array, "b angles"]) -> Float[Array, "b c p"]:
         c, s = jnp.split((weight @ angles.T)[:, None], 2, axis=-1)
@@ -96,7 +115,8 @@ def build(size: int, orientations: int) -> Rings:
         return jnp.einsum("kr,bcra->bcka", means, rings).reshape(*fine.shape[:2], -1)
 
     at = points[kept].reshape(-1, 2) / np.float32(size / 2)
-    return Rings(at, np.repeat(weight, around).astype(np.float32), sample, spectrum, correlate, turned_back)
+    of = np.repeat(weight, around).astype(np.float32)
+    return Rings(at, of, sample, spectrum, correlate, peak, all_peaks, turned_back)
 
 
 def _sampler(points: Float[np.ndarray, "p 2"], size: int) -> Callable[..., Float[Array, "b c p"]]:

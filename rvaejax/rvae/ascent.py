@@ -27,6 +27,7 @@ from jaxtyping import Array, Float, PyTree
 from rvaejax.nets import rings
 from rvaejax.nets.decoders import DecoderFns
 from rvaejax.nets.encoders import Circular, Encoded, Normal
+from rvaejax.rvae import proposals
 from rvaejax.rvae.config import PolarEncoder, RVAEConfig
 from rvaejax.rvae.lighting import free_of, solve
 from rvaejax.rvae.likelihoods import LikelihoodFns
@@ -56,9 +57,9 @@ def build(
     """The ascent of windows of shape (h, w, c); None where the configuration has none.
 
     Returns:
-        `(params, images (b, h, w, c), q, y (b, k), temperature, share) -> Encoded`: the posterior that the encoder
-        gave, with angle and content replaced; `y` the class, one-hot, `share` the factor of the content on its way into
-        the decoder.
+        `(params, images (b, h, w, c), q, y (b, k), temperature, share, together) -> Encoded`: the posterior that the
+        encoder gave, with angle and content replaced; `y` the class, one-hot, `share` the factor of the content on its
+        way into the decoder. With `together`, in training, images of a batch act on each other (`proposals.py`).
     """
     if config.ascent is None or config.target is not None or not isinstance(config.encoder, PolarEncoder):
         return None
@@ -66,9 +67,12 @@ def build(
     grid = rings.build(shape[0], config.encoder.orientations)
     draw_at = decoder.at(grid.points)
     unlit = free_of(getattr(config.likelihood, "lighting", None), grid.points, grid.weight)
+    propose = proposals.build(grid, getattr(config.likelihood, "lighting", None), options.candidates)
     weight = grid.weight[None, None]
 
-    def ascend(params: PyTree, images: Float[Array, "b h w c"], q: Encoded, y, temperature=1.0, share=1.0) -> Encoded:
+    def ascend(
+        params: PyTree, images: Float[Array, "b h w c"], q: Encoded, y, temperature=1.0, share=1.0, together=False
+    ) -> Encoded:
         params, start = jax.lax.stop_gradient((params, q))
         prior = params.get("prior", {}).get("content", {})
 
@@ -77,20 +81,27 @@ def build(
             drawn = draw_at(params["decoder"], jnp.concatenate([share * value, y], -1)).mT
             return likelihood.natural(params["likelihood"], drawn), likelihood.mean(drawn)
 
-        x = grid.spectrum(grid.sample(images, *_pose(families, params, start)))
-        z, log_sd = start.content
+        def log_prior(z: Float[Array, " d"]):
+            return config.content_weight * _log_prior(families, z, prior)
+
+        sampled = grid.sample(images, *_pose(families, params, start))
+        x, (z, log_sd) = grid.spectrum(sampled), start.content
+        if together and of_content and options.candidates:
+            z = propose(draw, sampled, z, y, log_prior, temperature)
         for _ in range(options.rounds):
             drawn = _with_slopes(draw, z) if of_content else _flat(draw, z)
             fits = grid.correlate(x, grid.spectrum(drawn.natural * weight)) / temperature
             if of_content:
                 left = grid.turned_back(x, jax.nn.softmax(fits)) - drawn.mean
                 gradient, curvature = _uphill(left, drawn, unlit, weight)
-                pull = config.content_weight * jax.vmap(lambda v: _pull(families, v, prior))(z)
+                pull = jax.vmap(jax.grad(log_prior))(z)
                 precision = curvature / temperature + config.content_weight * jnp.eye(z.shape[-1])[None]
                 z = z + _bounded(solve(precision, gradient / temperature + pull), options.longest)
                 # the curvature is none below 0; rounded, where light explains nearly all of a slope, it can be
                 least = jnp.diagonal(precision, axis1=1, axis2=2)
                 log_sd = -0.5 * jnp.log(jnp.maximum(least, max(config.content_weight, 1e-6)))
+        if together and of_content:
+            z = proposals.spread(z, log_sd, options.spread)
         z, log_sd, fits = jax.lax.stop_gradient((z, log_sd, fits))
         if not of_content:
             return q._replace(angle=_of_bins(q.angle, fits))
@@ -155,11 +166,11 @@ def _uphill(
     return gradient, 0.5 * (curvature + curvature.mT)
 
 
-def _pull(families: Posteriors, z: Float[Array, " d"], prior: PyTree) -> Float[Array, " d"]:
-    """Slope of the prior's log-density; of the standard normal's for priors that rest on posteriors themselves."""
+def _log_prior(families: Posteriors, z: Float[Array, " d"], prior: PyTree) -> Float[Array, ""]:
+    """The prior's log-density; the standard normal's for priors that rest on posteriors themselves."""
     if families.content.prior.prepare is not as_they_are:
-        return -z
-    return jax.grad(lambda v: families.content.log_prior(v, prior))(z)
+        return -0.5 * (z**2).sum()
+    return families.content.log_prior(z, prior)
 
 
 def _bounded(step: Float[Array, "b d"], longest: float) -> Float[Array, "b d"]:

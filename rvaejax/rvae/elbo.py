@@ -55,9 +55,10 @@ class RVAE(NamedTuple):
 
     Attributes:
         init: `(*, key, images=None) -> params`; some images, where given, set the scale of the encoder's features.
-        encode: `(params, images (b, h, w, c), labels=None, temperature=1) -> Encoded`; where there are classes, the
-            other latents are those given the row's label, or its likeliest class where it has none. The temperature is
-            that of the step, where the training heats.
+        encode: `(params, images (b, h, w, c), labels=None, temperature=1, together=False) -> Encoded`; where there are
+            classes, the other latents are those given the row's label, or its likeliest class where it has none. The
+            temperature is that of the step, where the training heats; `together` lets the images of a batch of the
+            training act on each other (`proposals.py`).
         decode: `(params, points (p, 2), angle, shift (2,), content (d,), scale=1) -> (p, c)`, expected intensities of
             one example; shift [half windows]; content followed by the class, one-hot, where there are classes.
         expect: `(params, x (p, c), points (p, 2), angle, shift (2,), content (d,)) -> (p, c)`, expected intensities of
@@ -119,9 +120,9 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
     def guess(params, images, y: Float[Array, "b k"]) -> Encoded:
         return encoder.apply(params["encoder"], images, *([y] if kinds else []))
 
-    def given_class(params, images, y: Float[Array, "b k"], temperature=1.0, share=1.0) -> Encoded:
+    def given_class(params, images, y: Float[Array, "b k"], temperature=1.0, share=1.0, together=False) -> Encoded:
         q = guess(params, images, y)
-        return q if ascend is None else ascend(params, images, q, y, temperature, share)
+        return q if ascend is None else ascend(params, images, q, y, temperature, share, together)
 
     def likeliest_class(params, images, labels=None) -> Float[Array, "b k"]:
         if of_class is None:
@@ -132,8 +133,8 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
             likeliest = jnp.where(likeliest >= 0, likeliest, jnp.argmax(found, -1))  # type: ignore[arg-type]
         return classes.one_hot(likeliest, kinds)
 
-    def encode(params, images, labels=None, temperature=1.0):
-        return given_class(params, images, likeliest_class(params, images, labels), temperature)
+    def encode(params, images, labels=None, temperature=1.0, together=False):
+        return given_class(params, images, likeliest_class(params, images, labels), temperature, together=together)
 
     def prior_params(params: PyTree) -> dict[str, PyTree]:
         """A prior that rests on posteriors rests on the encoder's own: those of an ascent have no gradient."""
@@ -186,12 +187,12 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         fits = jax.vmap(of_draws, in_axes=(None, 0, 0, None))(params, x, drawn, points)
         return (drawn_at.weight * fits).sum(1)
 
-    def samples(params, images, labels, share, temperature, keys):
+    def samples(params, images, labels, share, temperature, together, keys):
         """Draws, divergences and variances of each example; with a class summed over, draws of (k b) weighted by it."""
         prior, n = prior_params(params), len(images)
 
         def of(y: Float[Array, "b k"]):
-            q = given_class(params, images, y, temperature, share)
+            q = given_class(params, images, y, temperature, share, together)
             drawn = jax.vmap(sample, in_axes=(None, 0, 0, None, 0))(prior, q, y, share, keys)
             return (*drawn, ascent.lag(q)), q.classes
 
@@ -206,13 +207,15 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         drawn_at = jax.tree.map(lambda v: v.reshape(kinds * n, *v.shape[2:]), drawn_at)
         return drawn_at, found._replace(kl_class=weight.kl), variances, lag, log_q[0]
 
-    def parts(params: PyTree, images, *, key, pixels, labels=None, targets=None, share=1.0, temperature=1.0) -> _Parts:
+    def parts(
+        params: PyTree, images, *, key, pixels, labels, targets, share=1.0, temperature=1.0, together=False
+    ) -> _Parts:
         n, points = len(images), window_grid(height, width)
         x = (images if targets is None else targets).reshape(n, all_pixels, channels)
         if pixels is not None:
             x, points = x[:, pixels], points[pixels]
         drawn_at, found, variances, lag, log_class = samples(
-            params, images, labels, share, temperature, jax.random.split(key, n)
+            params, images, labels, share, temperature, together, jax.random.split(key, n)
         )
         x = jnp.tile(x, (len(drawn_at.weight) // n, 1, 1))
         count = piece_size(len(x), len(points) * drawn_at.weight.shape[1], most_rows)
@@ -229,7 +232,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
             images = blind(config, images, key=jax.random.fold_in(key, 2))
         share = schedules.content_share(config, step)
         heat = schedules.temperature(config, step)
-        further = {"labels": labels, "targets": targets, "share": share, "temperature": heat}
+        further = {"labels": labels, "targets": targets, "share": share, "temperature": heat, "together": True}
         found = parts(params, images, key=for_terms, pixels=pixels, **further)
         means = jax.tree.map(jnp.mean, found.terms)._replace(log_likelihood=found.log_likelihood)
         # root mean square over examples of the standard error of one's estimate [nat]
@@ -237,7 +240,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         metrics = {"elbo": elbo(found.terms).mean(), **means.present(), **errors}
         cost = found.lag.mean() - objective(means, config, step)
         if config.centring:
-            off = off_centre(encode(params, images, labels, heat).content.mean)
+            off = off_centre(encode(params, images, labels, heat, together=True).content.mean)
             cost += config.centring / heat * off
         if of_class is None or found.log_class is None:
             return cost, metrics

@@ -100,6 +100,44 @@ def free_of(
     return of
 
 
+def fits_of(
+    config: Lighting | None,
+    points: Float[np.ndarray, "p 2"],
+    weight: Float[np.ndarray, " p"],
+    precision: Float[Array, ""],
+) -> tuple[Callable[[Float[Array, "b c p"]], Float[Array, "b c p"]], Callable[..., Float[Array, "..."]]]:
+    """The log-likelihood in the likeliest light, from sums over an image and what is drawn; the gain is all channels'.
+
+    Args:
+        config: standard deviations of the light's prior; None for one light.
+        points: samples (p, 2), in all directions alike.
+        weight: pixels that each stands for.
+        precision: of a pixel.
+
+    Returns:
+        level, which takes from both what offset and slopes explain; it commutes with rotations. And
+        `(overlap, size) -> fit` [nat], up to what is the same for all that can be drawn of an image: `overlap` their
+        weighted product, `size` that of what is drawn with itself, both levelled.
+    """
+    if config is None:
+        return lambda v: v, lambda overlap, size: precision * (overlap - 0.5 * size)
+    functions = np.column_stack([np.ones(len(points)), points]).astype(np.float32)
+    norms = (weight[:, None] * functions**2).sum(0)
+    basis = (functions / np.sqrt(norms)).astype(np.float32)
+    variances = norms * np.asarray([config.offset, config.slope, config.slope], np.float32) ** 2
+    # the square root of the projection, because both sides of a product are levelled
+    share = 1 - jnp.sqrt(1 / (1 + precision * variances))
+    of_gain = 1 / (precision * (config.gain**2 + 1e-12))
+
+    def level(v: Float[Array, "b c p"]) -> Float[Array, "b c p"]:
+        return v - (((v * weight[None, None]) @ basis) * share[None, None]) @ basis.T
+
+    def fit(overlap, size):
+        return precision * (overlap - 0.5 * size + 0.5 * (overlap - size) ** 2 / (size + of_gain))
+
+    return level, fit
+
+
 def solve(a: Float[Array, "b n n"], b: Float[Array, "b n"]) -> Float[Array, "b n"]:
     """Solutions of positive definite systems."""
     if b.shape[-1] > _WRITTEN_OUT:

@@ -169,7 +169,8 @@ def build(config: RVAEConfig, shape: tuple[int, int, int]) -> Probabilistic:
                 numpyro.factor("image", found)
 
     def guide(images, pixels=None, step=None) -> None:
-        q = rvae.encode(networks(), images, None, 1.0 if step is None else schedules.temperature(config, step))
+        heat = 1.0 if step is None else schedules.temperature(config, step)
+        q = rvae.encode(networks(), images, None, heat, together=step is not None)
         with numpyro.plate("images", len(images)):
             with scale(scale=weight("angle", step)):
                 _guide_angle(q.angle, isinstance(config.angle_prior, GaussianAngle))
@@ -204,7 +205,7 @@ def build_loss(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[...,
         pixels = elbo.draw_pixels(config, shape[0] * shape[1], key=for_pixels)
         bound = EnumeratedELBO.bounds(for_terms, {"rvae": params}, parts.model, parts.guide, images, pixels, step)
         heat = schedules.temperature(config, step)
-        q = rvae.encode(params, images, None, heat)
+        q = rvae.encode(params, images, None, heat, together=True)
         beside = ascent.lag(q).mean() + config.centring / heat * elbo.off_centre(q.content.mean)  # no part of the bound
         return beside - bound.scaled.mean(), {"elbo": bound.plain.mean()}
 
