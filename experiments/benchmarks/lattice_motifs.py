@@ -166,6 +166,31 @@ def perovskite() -> list[Kind]:
     ]
 
 
+def nitride() -> list[Kind]:
+    """Hexagonal boron nitride: N a little brighter than B."""
+    r3, b, n = 3**0.5, 0.6, 1.0
+    sheet = lattice((r3, 0), (r3 / 2, 1.5), [(0, 0, b), (0, 1, n)])
+    nitrogen = moved(sheet, 0, 1)
+    return [
+        Kind("B", sheet, 3),
+        Kind("N", nitrogen, 3),
+        Kind("N beside a B vacancy", without(nitrogen, (0, -1)), 1),
+        Kind("N at an edge", cut(nitrogen, -90, 0.3), 1),
+        Kind("C for B", weighted(sheet, 0.8, (0, 0)), 3),
+    ]
+
+
+def oblique() -> list[Kind]:
+    """A lattice without any symmetry but half turns."""
+    crystal = lattice((1.25, 0), (0.4, 1.0), [(0, 0, 1)])
+    return [
+        Kind("perfect", crystal, 2),
+        Kind("short neighbour missing", without(crystal, (0.4, 1.0)), 1),
+        Kind("heavy neighbour", weighted(crystal, 1.8, (1.25, 0)), 1),
+        Kind("vacancy", without(crystal, (0, 0)), 2),
+    ]
+
+
 CRYSTALS: dict[str, Callable[[], list[Kind]]] = {
-    f.__name__: f for f in (graphene, square, triangular, letters, dumbbells, perovskite)
+    f.__name__: f for f in (graphene, square, triangular, letters, dumbbells, perovskite, nitride, oblique)
 }

@@ -2,7 +2,7 @@
 
     python lattice_sets.py FOLDER [--names graphene-32 letters-24]
 
-Half of the sets (`TUNE`) served to choose the preset `default`; the other half (`HELD`) was looked at only to judge it.
+The sets of `TUNE` served to choose the preset `default`; those of `HELD` were looked at only to judge it.
 Each file holds `images` (n, h, w); `angle` (n,) [rad], counter-clockwise on the displayed image; `shift` (n, 2) [px], x
 to the right and y down, after the rotation; `kind` (n,); `kind_names` and `symmetry` (k,), the rotation's order of each
 kind. A spot is a Gaussian; atoms stand off their places at random; each image has its own gain and background, of any
@@ -75,8 +75,6 @@ TUNE = {
     "graphene-64": LatticeSet(
         "graphene", ("pristine", "neighbour missing", "silicon", "zigzag edge"), 64, 9.0, 6000, 6, shift=2.0
     ),
-}
-HELD = {
     "graphene-24": LatticeSet(
         "graphene", ("pristine", "neighbour missing", "silicon beside"), 24, 6.5, 4000, 6, dtype="uint8", spot=1.4
     ),
@@ -102,6 +100,31 @@ HELD = {
     ),
     "triangular-48": LatticeSet(
         "triangular", ("Mo", "S2", "Mo on S2"), 48, 8.0, 6000, 100, background=0.3, gain=0.25, shift=3.0
+    ),
+}  # fmt: skip
+HELD = {
+    "nitride-32": LatticeSet(
+        "nitride", ("B", "N", "N beside a B vacancy", "N at an edge"), 32, 7.0, 3000, 40, shift=1.5, dtype="uint16"
+    ),
+    "graphene-40": LatticeSet(
+        "graphene", ("pristine", "vacancy", "zigzag edge", "silicon beside", "ring"), 40, 7.5, 3000, 15, jitter=0.4
+    ),
+    "square-32": LatticeSet(
+        "square", ("perfect", "divacancy", "corner", "edge", "interstitial"), 32, 7.0, 2500, 20, background=0.3,
+        gain=0.2,
+    ),
+    "oblique-48": LatticeSet(
+        "oblique", ("perfect", "short neighbour missing", "heavy neighbour", "vacancy"), 48, 8.0, 4000, 12, shift=2.0
+    ),
+    "triangular-24": LatticeSet(
+        "triangular", ("Mo", "S2", "S2 missing", "Mo edge"), 24, 6.5, 4000, 30, spot=1.4, dtype="uint8"
+    ),
+    "letters-48": LatticeSet("letters", ("L", "F", "V", "T", "S"), 48, 8.0, 2000, 25, spot=2.5, shift=3.0, rare=0.5),
+    "dumbbells-64": LatticeSet(
+        "dumbbells", ("pair", "both bright", "edge", "interstitial"), 64, 10.0, 3000, 15, spot=2.0, shift=2.0
+    ),
+    "perovskite-24": LatticeSet(
+        "perovskite", ("A", "B", "edge"), 24, 7.0, 2000, 50, spot=1.5, gain=0.2, dtype="float16"
     ),
 }  # fmt: skip
 SETS = TUNE | HELD
