@@ -15,6 +15,8 @@ Command:    python experiments/benchmarks/rvae_against_peers.py --data lattice32
 PYTHON is that of an environment with torch, atomai==0.8.1, six, pyroved==0.3.0. --looks, --peer-looks and --seeds
 take the place of the plan that --minutes makes.
 Result:     experiments/benchmarks/results/rvae_against_peers.json, and the figure beside it; both after every seed.
+            Programs and throughput that are not run anew (--seeds, --presets and --peers without a value,
+            --repeat-seconds 0) stay; `measured` says of each what it was measured on.
 """
 
 from __future__ import annotations
@@ -200,7 +202,6 @@ def scored(run: dict[str, Any], options: Options, folder: Path) -> dict[str, Any
 def save(result: dict[str, Any], out: Path) -> None:
     """Numbers and figure, as far as they are."""
     out.mkdir(parents=True, exist_ok=True)
-    result["load average at the end"] = os.getloadavg()
     (out / f"{NAME}.json").write_text(json.dumps(result, indent=1) + "\n")
     draw(result, out / f"{NAME}.png")
 
@@ -222,15 +223,19 @@ def described(options: Options, ready: dict[str, Any]) -> dict[str, Any]:
 def main(options: Options) -> None:
     """Measures, writes numbers and figure."""
     with tempfile.TemporaryDirectory() as name, our_worker(Path(name)) as (ours, ready):
-        gpu = ready["platform"] != "cpu"
+        gpu, kept = ready["platform"] != "cpu", options.out / f"{NAME}.json"
         environment = {} if gpu else NO_GPU
         looks, peer_looks, minutes = plan(options, gpu)
         print(f"looks at {looks} s, the peers at {peer_looks} s; about {minutes:.0f} minutes", flush=True)
-        result = described(options, ready)
+        result = json.loads(kept.read_text()) if kept.exists() else {"measured": {}, "quality": {}}
+        machine = described(options, ready)
         if options.repeat_seconds > 0:
             result["throughput"] = throughput(options, peer_command(options, "atomai"), environment, ours, gpu)
+            result["measured"]["throughput"] = machine
             save(result, options.out)
-    runs: dict[str, list[Any]] = result.setdefault("quality", {})
+    runs: dict[str, list[Any]] = result["quality"]
+    for program in (*options.presets, *options.peers) if options.seeds else ():
+        runs[program], result["measured"][program] = [], machine
     for seed in options.seeds:
         for program in (*options.presets, *options.peers):
             with tempfile.TemporaryDirectory() as name:
@@ -239,7 +244,7 @@ def main(options: Options) -> None:
                     run = train_peer(options, program, seed, peer_looks, folder, environment)
                 else:
                     run = train_ours(options, program, seed, looks, folder)
-                runs.setdefault(program, []).append(scored(run, options, folder))
+                runs[program].append(scored(run, options, folder))
             print(program, seed, json.dumps(runs[program][-1]["looks"][-1]), flush=True)
         save(result, options.out)
 

@@ -74,5 +74,6 @@ def draw(result: dict[str, Any], path: Path) -> None:
     plain_axes(axes[3], "images per second", "", "training, preset paper-atomai and AtomAI")
     if "throughput" in result:
         _bars(axes[3], result["throughput"])
-    figure.suptitle(f"{result['device']}, {result['machine']}", fontsize=9)
+    on = {f"{m['device']}, {m['machine']}" for m in result["measured"].values()}
+    figure.suptitle("; ".join(sorted(on)), fontsize=9)
     save_figure(figure, path)
