@@ -210,11 +210,14 @@ class Tracks:
         track: (n,) number of the trajectory of each row of the `Atoms` table, from 0, in the order of their births.
         frames: (t,) numbers of the frames that have atoms, ascending.
         drift: (t, 2) how far (x, y) the specimen has moved since the first of them [px of the input frame].
+        sure: (n,) whether each row is the same atom as the one before in its trajectory as far as the frames tell;
+            false where another way to link the atoms there is about as good. None where it was not asked.
     """
 
     track: Integer[np.ndarray, " n"]
     frames: Integer[np.ndarray, " t"]
     drift: Float[np.ndarray, "t 2"]
+    sure: Bool[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
         return int(self.track.max(initial=-1)) + 1

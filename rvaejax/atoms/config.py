@@ -88,31 +88,42 @@ class TrackingConfig:
     a trajectory that was missing from the frame before as well costs `still_missing` of that. A link costs its length
     squared, and reach_nm² / 2 + 0.65 dopant_reach_nm² more where the species changes. So the farthest hop of a dopant,
     with the lattice atom that gives way to it, is cheaper than two changes of species, and one change of species is
-    cheaper than a death and a birth at the same place.
+    cheaper than a death and a birth at the same place. Where atoms did not just stay, each bond that a link of a
+    lattice atom breaks costs `broken` reach_nm² more: about as much as to move by 0.7 bonds.
 
     Attributes:
         lattice: species of the lattice; its atoms rarely leave their places.
         reach_nm: longest move of a lattice atom; about a bond, so that rows of atoms never shift to close a gap.
-        dopant_reach_nm: longest move of any other atom; 0.36 nm is two bonds and a half.
+        dopant_reach_nm: longest move of any other atom; 0.5 nm is three bonds and a half.
         change_nm: longest move of an atom whose species changes: its place stays.
         gap: frames that an atom may be missing from before its trajectory ends.
         still_missing: cost of being left alone once more, as a share of the first time's: an atom that was missing from
             the frame before has more likely gone than one that was there.
+        bonded_nm: longest bond along which neighbours are followed; midway between a stretched C-Si bond and the second
+            neighbours.
+        bond_change_nm: a bond whose length changes by this is broken; by less, as much as the square of its share.
+        broken: cost of a broken bond, as a share of reach_nm².
+        margin: a link is sure where every other way to link costs more by this share of reach_nm². The default marks a
+            bond that turned by a quarter, after which no picture tells its two atoms apart.
         drift: whether the drift of the specimen is removed first.
         drift_nm: largest drift between two frames.
     """
 
     lattice: str = "C"
     reach_nm: float = 0.15
-    dopant_reach_nm: float = 0.36
+    dopant_reach_nm: float = 0.5
     change_nm: float = 0.1
     gap: int = 2
     still_missing: float = 0.2
+    bonded_nm: float = 0.215
+    bond_change_nm: float = 0.07
+    broken: float = 0.45
+    margin: float = 0.8
     drift: bool = True
     drift_nm: float = 0.4
 
     def __post_init__(self) -> None:
-        for name in ("reach_nm", "dopant_reach_nm", "change_nm", "drift_nm"):
+        for name in ("reach_nm", "dopant_reach_nm", "change_nm", "bonded_nm", "bond_change_nm", "drift_nm"):
             if not 0 < getattr(self, name) <= 5:
                 raise ConfigError(f"{name} must lie between 0 and 5 nm, got {getattr(self, name):g}")
         if self.dopant_reach_nm < self.reach_nm:
@@ -121,3 +132,5 @@ class TrackingConfig:
             raise ConfigError(f"gap must be 0 or more frames, got {self.gap}")
         if not 0 <= self.still_missing <= 1:
             raise ConfigError(f"still_missing is a share between 0 and 1, got {self.still_missing:g}")
+        if min(self.broken, self.margin) < 0:
+            raise ConfigError(f"broken and margin must be 0 or more, got {self.broken:g} and {self.margin:g}")

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from rvaejax.atoms.config import TrackingConfig
 from rvaejax.atoms.drift import drift_between
-from rvaejax.atoms.matching import Pairs, cheapest_pairs
+from rvaejax.atoms.linking import Sites, link
 from rvaejax.types import Atoms, Tracks
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ def track_atoms(atoms: Atoms, config: TrackingConfig | None = None) -> Tracks:
     order = np.argsort(atoms.frame, kind="stable")
     edges = np.searchsorted(atoms.frame[order], frames)
     track, drift = np.full(len(atoms), -1), np.zeros((len(frames), 2))
+    sure = np.ones(len(atoms), bool)
     waiting, born = _Open(), 0
     for t, rows in enumerate(np.split(order, edges[1:]) if len(frames) else []):
         recent = waiting.frame >= frames[t] - config.gap - 1
@@ -59,14 +60,22 @@ def track_atoms(atoms: Atoms, config: TrackingConfig | None = None) -> Tracks:
             last = drift[t - 1]
             drift[t] = last + drift_between(waiting.xy[recent] + last, xy[rows], config.drift_nm)
         rest, species = xy[rows] - drift[t], atoms.species[rows]
-        open_, found = _pair(waiting, recent, rest, species, config)
-        track[rows[found]] = waiting.number[open_]
+        open_ = np.flatnonzero(recent)
+        missing = waiting.frame[open_] < waiting.frame[open_].max(initial=-1)
+        links = link(
+            Sites(waiting.xy[open_], waiting.species[open_], waiting.lattice[open_], missing),
+            Sites(rest, species, species == config.lattice, np.zeros(len(rest), bool)),
+            config,
+        )
+        open_ = open_[links.before]
+        track[rows[links.after]] = waiting.number[open_]
+        sure[rows[links.after]] = links.sure
         fresh = rows[track[rows] < 0]
         track[fresh] = born + np.arange(len(fresh))
         born += len(fresh)
         waiting = _renew(waiting, recent, open_, rest, species, int(frames[t]), track[rows], config)
     log.info("%d atoms in %d frames: %d trajectories", len(atoms), len(frames), born)
-    return Tracks(track, frames, drift / _nm(atoms))
+    return Tracks(track, frames, drift / _nm(atoms), sure)
 
 
 def _nm(atoms: Atoms) -> float:
@@ -81,48 +90,6 @@ def _nm(atoms: Atoms) -> float:
             distances.append(cKDTree(points).query(points, k=2)[0][:, 1])
     nearest = np.concatenate(distances)
     return 0.142 / float(np.median(nearest)) if len(nearest) else 1.0
-
-
-def _pair(waiting: _Open, recent: np.ndarray, xy: np.ndarray, species: np.ndarray, config: TrackingConfig) -> Pairs:
-    """Rows of `waiting` and of the frame that are the same atom."""
-    candidates = np.flatnonzero(recent)
-    if not len(candidates) or not len(xy):
-        return np.zeros(0, int), np.zeros(0, int)
-    was, lattice = waiting.lattice[candidates], species == config.lattice
-    i, j, length = _near(waiting.xy[candidates], xy, was, lattice, config)
-    same = waiting.species[candidates][i] == species[j]
-    reach = np.where(was[i], config.reach_nm, config.dopant_reach_nm)
-    possible = length <= np.where(same, reach, config.change_nm)
-    alone = 0.5 * config.reach_nm**2, 0.75 * config.dopant_reach_nm**2
-    change = alone[0] + 0.65 * config.dopant_reach_nm**2
-    cost = length**2 + np.where(same, 0.0, change)
-    # a vacancy that wanders leaves one place empty and fills another: who was missing already is missed more easily
-    missing = waiting.frame[candidates] < waiting.frame[candidates].max()
-    alone_before = np.where(was, *alone) * np.where(missing, config.still_missing, 1.0)
-    rows, columns = cheapest_pairs(i[possible], j[possible], cost[possible], alone_before, np.where(lattice, *alone))
-    return candidates[rows], columns
-
-
-def _near(
-    before: np.ndarray, after: np.ndarray, was: np.ndarray, lattice: np.ndarray, config: TrackingConfig
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs within reach and their distance: of all atoms within the lattice's, of the others within theirs."""
-
-    def pairs(a: np.ndarray, b: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if not len(a) or not len(b):
-            return np.zeros(0, int), np.zeros(0, int), np.zeros(0)
-        found = cKDTree(before[a]).sparse_distance_matrix(cKDTree(after[b]), reach, output_type="ndarray")
-        return a[found["i"]], b[found["j"]], found["v"]
-
-    common = max(config.reach_nm, config.change_nm)
-    i, j, length = pairs(np.arange(len(before)), np.arange(len(after)), common)
-    far_i, far_j, far = pairs(np.flatnonzero(~was), np.flatnonzero(~lattice), config.dopant_reach_nm)
-    beyond = far > common
-    return (
-        np.concatenate([i, far_i[beyond]]),
-        np.concatenate([j, far_j[beyond]]),
-        np.concatenate([length, far[beyond]]),
-    )
 
 
 def _renew(

@@ -13,6 +13,7 @@ from rvaejax.io.files import atomic_path
 from rvaejax.types import Atoms, Tracks
 
 COLUMNS = ("track", "frame", "atom", "x_px", "y_px", "x_nm", "y_nm", "species", "drift_x_px", "drift_y_px")
+SURE = "sure"
 
 
 def write_trajectories(path: str | os.PathLike[str], atoms: Atoms, tracks: Tracks) -> None:
@@ -20,18 +21,19 @@ def write_trajectories(path: str | os.PathLike[str], atoms: Atoms, tracks: Track
 
     Columns: track (number of the trajectory); frame; atom (row in atoms.csv, from 0); x_px, y_px (where the atom is in
     the frame); x_nm, y_nm (the same in nm, "nan" where the pixel size is not known); species; drift_x_px, drift_y_px
-    (how far the specimen has moved since the first frame with atoms: subtract it to see the atom's own path).
+    (how far the specimen has moved since the first frame with atoms: subtract it to see the atom's own path); sure (1,
+    or 0 where another way to link this atom to those before is about as good).
     """
     order = np.lexsort((atoms.frame, tracks.track))
     drift = tracks.drift[np.searchsorted(tracks.frames, atoms.frame)]
-    nm = atoms.pixel_size_nm
+    nm, sure = atoms.pixel_size_nm, np.ones(len(atoms), bool) if tracks.sure is None else tracks.sure
     columns = (tracks.track, atoms.frame, np.arange(len(atoms)), atoms.x, atoms.y, atoms.x * nm, atoms.y * nm)
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
-        handle.write(",".join(COLUMNS) + "\n")
+        handle.write(",".join((*COLUMNS, SURE)) + "\n")
         handle.writelines(
-            f"{n},{f},{a},{x:.4f},{y:.4f},{xn:.7f},{yn:.7f},{s},{dx:.4f},{dy:.4f}\n"
-            for n, f, a, x, y, xn, yn, s, dx, dy in zip(
-                *(column[order] for column in (*columns, atoms.species)), *drift[order].T, strict=True
+            f"{n},{f},{a},{x:.4f},{y:.4f},{xn:.7f},{yn:.7f},{s},{dx:.4f},{dy:.4f},{k:d}\n"
+            for n, f, a, x, y, xn, yn, s, k, dx, dy in zip(
+                *(column[order] for column in (*columns, atoms.species, sure)), *drift[order].T, strict=True
             )
         )
 
@@ -54,4 +56,5 @@ def read_trajectories(path: str | os.PathLike[str]) -> tuple[Atoms, Tracks]:
     atoms = read_atoms_table(file).select(order)
     track, dx, dy = (numbers(table, name, file)[order] for name in ("track", "drift_x_px", "drift_y_px"))
     frames, first = np.unique(atoms.frame, return_index=True)
-    return atoms, Tracks(track.astype(int), frames, np.column_stack([dx, dy])[first])
+    sure = numbers(table, SURE, file)[order] > 0 if SURE in table.names else None  # none in older tables
+    return atoms, Tracks(track.astype(int), frames, np.column_stack([dx, dy])[first], sure)

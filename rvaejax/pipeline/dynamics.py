@@ -109,6 +109,9 @@ def track_numbers(atoms: Atoms, tracks: Tracks, sites: MovieSites | None = None)
         "species changes": len(species_changes(atoms, found).before),
         "drift between frames, largest [nm]": float(moved.max(initial=0.0)),
     }
+    if tracks.sure is not None:
+        doubtful = int((~tracks.sure[found.after]).sum())
+        out["links, and doubtful ones among them"] = f"{len(found.before)}, {doubtful}"
     if not np.isfinite(nm):
         return out
     psi = (movie_sites(atoms) if sites is None else sites).psi
