@@ -160,9 +160,9 @@ def _bonds(before: Sites, were: np.ndarray, after: Sites, pairs: Pairs, config: 
     """Bonds between where atoms were, for atoms that are expected at `before`."""
     place, dopants = before.xy.copy(), ~before.lattice[pairs[0]]
     place[pairs[0][dopants]] = after.xy[pairs[1][dopants]]
-    near = (_neighbours(xy, config.bonded_nm) for xy in (were, after.xy))
+    near, near_after = _neighbours(were, config.bonded_nm), _neighbours(after.xy, config.bonded_nm)
     counted = before.lattice & (before.xy == were).all(1)
-    return _Bonds(place, after.xy, *near, counted, after.lattice, config.bond_change_nm)
+    return _Bonds(place, after.xy, near, near_after, counted, after.lattice, config.bond_change_nm)
 
 
 def _by_bonds(

@@ -16,6 +16,7 @@ from rvaejax.progress import progress
 from rvaejax.simulate.config import SPECIES, MovieConfig
 from rvaejax.simulate.dataset import expose
 from rvaejax.simulate.degrade import amorphous, smooth_field
+from rvaejax.simulate.dynamics.events import Event
 from rvaejax.simulate.dynamics.kmc import under_beam
 from rvaejax.simulate.dynamics.network import Network
 from rvaejax.simulate.dynamics.specimen import drill, free_carbon, grains, heal, host_generator, place_silicon
@@ -71,15 +72,17 @@ def _corner(config: MovieConfig, *, key: PRNGKeyArray) -> Float[Array, "h w"]:
     return jax.nn.sigmoid((0.22 - distance) / 0.015) * float(config.contamination)
 
 
-def simulate_dynamics(config: MovieConfig, *, key: PRNGKeyArray) -> Iterator[Network]:
+def simulate_dynamics(
+    config: MovieConfig, *, key: PRNGKeyArray, record: list[Event] | None = None
+) -> Iterator[Network]:
     """The sheet in every frame, without pictures.
 
-    It is one object that changes: take from each what is needed before the next.
+    It is one object that changes: take from each what is needed before the next. What happened is appended to `record`.
     """
     k_sheet, k_host = jax.random.split(key)
     rng = host_generator(key=k_host)
     net = first_sheet(config, rng, key=k_sheet)
-    return under_beam(net, config.dynamics, (config.frames - 1) * [config.dynamics.dose], rng)
+    return under_beam(net, config.dynamics, (config.frames - 1) * [config.dynamics.dose], rng, record)
 
 
 def simulate_movie(config: MovieConfig, *, key: PRNGKeyArray) -> SimulatedMovie:

@@ -58,7 +58,13 @@ def schedule(net: Network, cross: CrossSections) -> Schedule:
 
 
 def evolve(
-    net: Network, plan: Schedule, cross: CrossSections, config: DynamicsConfig, dose: float, rng: np.random.Generator
+    net: Network,
+    plan: Schedule,
+    cross: CrossSections,
+    config: DynamicsConfig,
+    dose: float,
+    rng: np.random.Generator,
+    record: list[Event] | None = None,
 ) -> Counter[str]:
     """Lets `dose` [electrons/nm²] fall on the sheet; changes `net` and `plan` in place, returns what happened.
 
@@ -69,6 +75,7 @@ def evolve(
         config: energies of the dangling bonds.
         dose: how long.
         rng: source of randomness.
+        record: list to which each event that happened is appended.
     """
     happened: Counter[str] = Counter()
     clock = 0.0
@@ -86,6 +93,8 @@ def evolve(
         if any(event.kind == e.kind and event.atoms == e.atoms for e in events_of(net, owner, cross)):
             changed, chance = _happen(net, event, config, rng)
             happened[event.kind if changed else event.kind + " undone"] += 1
+            if changed and record is not None:
+                record.append(event)
             if not changed:  # its energy is known now: from here on it comes up as often as it is kept
                 plan.events[owner][place] = event._replace(rate=event.rate / event.bound * chance, bound=chance)
                 plan.total[owner] = sum(e.rate for e in plan.events[owner])
@@ -95,18 +104,22 @@ def evolve(
 
 
 def under_beam(
-    net: Network, config: DynamicsConfig, doses: Iterable[float], rng: np.random.Generator
+    net: Network,
+    config: DynamicsConfig,
+    doses: Iterable[float],
+    rng: np.random.Generator,
+    record: list[Event] | None = None,
 ) -> Iterator[Network]:
     """The sheet at the start and after each further dose [electrons/nm²], relaxed.
 
-    It is one object that changes: take from each what is needed before the next.
+    It is one object that changes: take from each what is needed before the next. What happened is appended to `record`.
     """
     cross = cross_sections(config)
     relax_network(net)
     plan = schedule(net, cross)
     yield net
     for dose in doses:
-        evolve(net, plan, cross, config, dose, rng)
+        evolve(net, plan, cross, config, dose, rng, record)
         drop_fragments(net)
         relax_network(net)
         yield net
