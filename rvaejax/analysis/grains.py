@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from rvaejax.analysis.circular import circular_difference, circular_mean, circular_median, fold_angle
+from rvaejax.analysis.circular import circular_difference, circular_mean, circular_median, circular_sd, fold_angle
 from rvaejax.analysis.orientation import orientation_peaks
 from rvaejax.analysis.sites import frame_rows
 from rvaejax.types import Atoms
@@ -29,6 +29,8 @@ class Grains(NamedTuple):
             edges and defects point anywhere; of a grain with few of them, or none known, the median of all its atoms.
         size: (g,) atoms in it.
         boundary: (n,) atoms with two grains within three bonds.
+        error: (g,) standard error of `angle` [rad]: the spread of the atoms' angles over the root of their number. A
+            small or bent grain has no orientation to better than this, however well each atom's angle is known.
     """
 
     grain: Int[np.ndarray, " n"]
@@ -36,6 +38,7 @@ class Grains(NamedTuple):
     angle: Float[np.ndarray, " g"]
     size: Int[np.ndarray, " g"]
     boundary: Bool[np.ndarray, " n"]
+    error: Float[np.ndarray, " g"]
 
 
 def find_grains(
@@ -43,6 +46,7 @@ def find_grains(
     pairs: Int[np.ndarray, "b 2"],
     *,
     bulk: Bool[np.ndarray, " n"] | None = None,
+    direction: Float[np.ndarray, " n"] | None = None,
     smallest: int = 20,
     rounds: int = 2,
     least: float = 0.05,
@@ -61,6 +65,9 @@ def find_grains(
         angle: of each atom [rad], any offset; NaN where there is none.
         pairs: bonds.
         bulk: sites of the undisturbed lattice, by their bonds; None where nobody knows.
+        direction: of each atom's bonds [rad], with the offset of `angle`: what stands for the angle of bulk atoms that
+            have none, as those near the frame's edge, around which no window fits. A bent grain's mean is off by
+            degrees where it lacks one side.
         smallest: atoms of the smallest grain.
         rounds: of the smoothing.
         least: share of the atoms that an orientation needs to count.
@@ -72,7 +79,7 @@ def find_grains(
     # the strongest modes, and not so weak ones that a boundary's own angles make: those count by their share
     peaks = orientation_peaks(local[known], FOLD, least=least)
     if not peaks:
-        return Grains(np.full(n, -1), local, np.zeros(0), np.zeros(0, int), np.zeros(n, bool))
+        return Grains(np.full(n, -1), local, np.zeros(0), np.zeros(0, int), np.zeros(n, bool), np.zeros(0))
     modes = np.array([peak.angle for peak in peaks])
     mode = np.abs(circular_difference(np.nan_to_num(local)[:, None], modes[None], FOLD)).argmin(1)
     i, j = pairs.T
@@ -86,16 +93,19 @@ def find_grains(
     number[order] = np.arange(len(order))
     grain = number[part]
     sure = np.zeros(n, bool) if bulk is None else bulk
-    middle = np.array([_orientation(angle[grain == g], sure[grain == g]) for g in range(len(order))])
-    return Grains(grain, local, fold_angle(middle, FOLD), size[order], _touches_two(grain, pairs))
+    filled = angle if direction is None else np.where(sure & ~np.isfinite(angle), direction, angle)
+    middle = [_orientation(filled[grain == g], sure[grain == g]) for g in range(len(order))]
+    of_grains, error = np.array(middle).reshape(-1, 2).T
+    return Grains(grain, local, fold_angle(of_grains, FOLD), size[order], _touches_two(grain, pairs), error)
 
 
-def _orientation(angle: Float[np.ndarray, " m"], bulk: Bool[np.ndarray, " m"]) -> float:
-    """Of one grain; in a bent one mean and median of the sound atoms may differ by degrees."""
-    known = np.isfinite(angle)
-    if (bulk & known).sum() >= FEWEST_BULK:
-        return circular_mean(angle[bulk & known], FOLD)
-    return circular_median(angle[known], FOLD)
+def _orientation(angle: Float[np.ndarray, " m"], bulk: Bool[np.ndarray, " m"]) -> tuple[float, float]:
+    """Of one grain, with its standard error; in a bent one mean and median of the sound atoms may differ by degrees."""
+    used = bulk & np.isfinite(angle)
+    few = used.sum() < FEWEST_BULK
+    used = np.isfinite(angle) if few else used
+    middle = circular_median(angle[used], FOLD) if few else circular_mean(angle[used], FOLD)
+    return middle, circular_sd(angle[used], FOLD) / np.sqrt(max(1, used.sum()))
 
 
 def movie_grains(
@@ -103,6 +113,7 @@ def movie_grains(
     angle: Float[np.ndarray, " n"],
     pairs: Int[np.ndarray, "b 2"],
     bulk: Bool[np.ndarray, " n"] | None = None,
+    direction: Float[np.ndarray, " n"] | None = None,
 ) -> Grains:
     """The grains of every frame, numbered through from the first frame to the last; see `find_grains`.
 
@@ -111,9 +122,10 @@ def movie_grains(
         angle: of each atom [rad]; NaN where there is none.
         pairs: bonds of all frames, rows of the table.
         bulk: sites of the undisturbed lattice; None where nobody knows.
+        direction: of each atom's bonds [rad], for bulk atoms without an angle.
     """
     grain, orientation, boundary = np.full(len(atoms), -1), np.full(len(atoms), np.nan), np.zeros(len(atoms), bool)
-    angles, sizes, place = [np.zeros(0)], [np.zeros(0, int)], np.zeros(len(atoms), int)
+    angles, sizes, errors, place = [np.zeros(0)], [np.zeros(0, int)], [np.zeros(0)], np.zeros(len(atoms), int)
     of_frame, born = atoms.frame[pairs[:, 0]], 0
     for rows in frame_rows(atoms):
         place[rows] = np.arange(len(rows))
@@ -121,13 +133,16 @@ def movie_grains(
             angle[rows],
             place[pairs[of_frame == atoms.frame[rows[0]]]],
             bulk=None if bulk is None else bulk[rows],
+            direction=None if direction is None else direction[rows],
         )
         grain[rows] = np.where(found.grain >= 0, found.grain + born, -1)
         orientation[rows], boundary[rows] = found.orientation, found.boundary
         angles.append(found.angle)
         sizes.append(found.size)
+        errors.append(found.error)
         born += len(found.size)
-    return Grains(grain, orientation, np.concatenate(angles), np.concatenate(sizes), boundary)
+    middle, size, error = (np.concatenate(part) for part in (angles, sizes, errors))
+    return Grains(grain, orientation, middle, size, boundary, error)
 
 
 def angle_offset(angle: Float[np.ndarray, " n"], orientation: Float[np.ndarray, " n"]) -> float:

@@ -20,6 +20,7 @@ from rvaejax.types import Atoms, Latents, SubImages
 
 FOLD = 3  # of a three-coordinated site
 NEIGHBOURS = 15
+DEFINED_DEG = 1.0  # standard error up to which a grain has an orientation that is worth a comparison
 FEWEST_BULK = 20  # truly bulk atoms of a grain for its orientation to have a truth
 BONDED_WITHIN_NM = 0.2  # every bond is shorter
 ORDER_REACH_NM = 0.57  # the local order of `structure.order.crystallinity` hangs on bonds as far away as this
@@ -136,18 +137,24 @@ def _grain_scores(
     angle = np.full(len(atoms), np.nan)
     angle[subimages.atom] = angle_of
     sites = movie_sites(atoms)
-    grains = movie_grains(atoms, angle, sites.pairs, sites.sites.kind == "bulk")
+    grains = movie_grains(atoms, angle, sites.pairs, sites.sites.kind == "bulk", sites.sites.orientation)
     true = np.where(partner >= 0, truth.orientation[partner], np.nan)
     true[(partner >= 0) & (truth.kind[partner] != "bulk")] = np.nan
-    errors = []
+    errors, stated = [], []
     for number, found in enumerate(grains.angle):
         here = true[(grains.grain == number) & np.isfinite(true)]
         if len(here) >= FEWEST_BULK:
             errors.append(abs(circular_difference(found, circular_mean(here, GRAIN_FOLD), GRAIN_FOLD)))
+            stated.append(grains.error[number])
     if not errors:
         return {}
-    return {
+    defined = np.degrees(np.array(errors)[np.degrees(stated) <= DEFINED_DEG])
+    scores = {
         "grains in a frame": round(len(grains.angle) / len(np.unique(atoms.frame)), 2),
         "grain orientation error, median [deg]": round(float(np.degrees(np.median(errors))), 2),
         "grain orientation error, largest [deg]": round(float(np.degrees(max(errors))), 2),
+        f"grains that have an orientation to {DEFINED_DEG:g} deg, share": round(len(defined) / len(errors), 3),
     }
+    if len(defined):
+        scores["their orientation error, largest [deg]"] = round(float(defined.max()), 2)
+    return scores

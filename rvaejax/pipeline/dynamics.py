@@ -44,7 +44,8 @@ def structure_of(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[i
     angle = np.full(len(atoms), np.nan)
     angle[rows[rows >= 0]] = latents.angle[rows >= 0]
     angle = angle - angle_offset(angle, sites.sites.orientation)
-    return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs, sites.sites.kind == "bulk"))
+    bulk, bonds = sites.sites.kind == "bulk", sites.sites.orientation
+    return Structure(sites, angle, movie_grains(atoms, angle, sites.pairs, bulk, bonds))
 
 
 def structure_of_run(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tuple[int, int]) -> Structure | None:
@@ -133,6 +134,7 @@ def grain_numbers(atoms: Atoms, found: Structure) -> dict[str, Any]:
     out = {}
     for t in sorted({int(atoms.frame.min()), int(atoms.frame.max())}):
         ids = np.unique(found.grains.grain[(atoms.frame == t) & (found.grains.grain >= 0)])
-        names = [f"{np.degrees(found.grains.angle[g]):.1f} ({found.grains.size[g]} atoms)" for g in ids]
+        degrees, error = np.degrees(found.grains.angle), np.degrees(found.grains.error)
+        names = [f"{degrees[g]:.1f} ± {error[g]:.1f} ({found.grains.size[g]} atoms)" for g in ids]
         out[f"frame {t}: orientation modulo 60 deg [deg]"] = names
     return out

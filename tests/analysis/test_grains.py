@@ -79,6 +79,31 @@ def test_the_orientation_of_a_bent_grain_is_that_of_its_sound_atoms():
     assert abs(np.median(bent[mine]) - bent[mine].mean()) > 1e-3
 
 
+def test_bonds_stand_in_for_angles_where_no_window_fits():
+    """A grain bent like a bow, of which one side has no angles: its orientation is still that of the whole."""
+    atoms, _ = bicrystal(0.3, 0.3, side=2.0)
+    sites = movie_sites(atoms)
+    bulk = sites.sites.kind == "bulk"
+    bent = 0.3 + np.radians(6) * (atoms.x * PX / 2 - 0.5)
+    seen = np.where(atoms.x * PX > 0.5, bent, np.nan)
+    found = find_grains(seen, sites.pairs, bulk=bulk, direction=bent)
+    inside = bulk & (found.grain == 0)
+    assert (inside & np.isnan(seen)).sum() > 0.1 * inside.sum()
+    whole = bent[inside].mean()
+    assert found.angle[0] == pytest.approx(whole, abs=1e-4)
+    assert find_grains(seen, sites.pairs, bulk=bulk).angle[0] > whole + np.radians(0.3)
+
+
+def test_the_stated_error_is_how_much_the_orientation_scatters():
+    atoms, _ = bicrystal(0.3, 0.3, side=2.0)
+    sites = movie_sites(atoms)
+    bulk, rng = sites.sites.kind == "bulk", np.random.default_rng(0)
+    found = [find_grains(0.3 + np.radians(3) * rng.normal(size=len(atoms)), sites.pairs, bulk=bulk) for _ in range(150)]
+    scatter = np.std([one.angle[0] for one in found])
+    # 150 draws know their spread to 6 %
+    assert np.mean([one.error[0] for one in found]) == pytest.approx(scatter, rel=0.2)
+
+
 def test_few_sound_atoms_leave_the_median():
     atoms, _ = bicrystal(0.3, 0.3, side=2.0)
     pairs = movie_sites(atoms).pairs
