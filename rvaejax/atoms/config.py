@@ -89,7 +89,8 @@ class TrackingConfig:
     squared, and reach_nm² / 2 + 0.65 dopant_reach_nm² more where the species changes. So the farthest hop of a dopant,
     with the lattice atom that gives way to it, is cheaper than two changes of species, and one change of species is
     cheaper than a death and a birth at the same place. Where atoms did not just stay, each bond that a link of a
-    lattice atom breaks costs `broken` reach_nm² more: about as much as to move by 0.7 bonds.
+    lattice atom breaks costs `broken` reach_nm² more, about as much as to move by 0.8 bonds; and an atom that goes or
+    comes breaks some as well, or broken bonds alone would make deaths and births of atoms that moved.
 
     Attributes:
         lattice: species of the lattice; its atoms rarely leave their places.
@@ -103,6 +104,8 @@ class TrackingConfig:
             neighbours.
         bond_change_nm: a bond whose length changes by this is broken; by less, as much as the square of its share.
         broken: cost of a broken bond, as a share of reach_nm².
+        alone: broken bonds that count for an atom of the lattice that is left alone, in either frame; with half a
+            bond there are about as many births and deaths as there truly are.
         margin: a link is sure where every other way to link costs more by this share of reach_nm². The default marks a
             bond that turned by a quarter, after which no picture tells its two atoms apart.
         drift: whether the drift of the specimen is removed first.
@@ -117,7 +120,8 @@ class TrackingConfig:
     still_missing: float = 0.2
     bonded_nm: float = 0.215
     bond_change_nm: float = 0.07
-    broken: float = 0.45
+    broken: float = 0.6
+    alone: float = 0.5
     margin: float = 0.8
     drift: bool = True
     drift_nm: float = 0.4
@@ -132,5 +136,6 @@ class TrackingConfig:
             raise ConfigError(f"gap must be 0 or more frames, got {self.gap}")
         if not 0 <= self.still_missing <= 1:
             raise ConfigError(f"still_missing is a share between 0 and 1, got {self.still_missing:g}")
-        if min(self.broken, self.margin) < 0:
-            raise ConfigError(f"broken and margin must be 0 or more, got {self.broken:g} and {self.margin:g}")
+        for name in ("broken", "alone", "margin"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {getattr(self, name):g}")

@@ -177,13 +177,23 @@ def _by_bonds(
     asked_i[fixed[0]] = asked_j[fixed[1]] = False
     asked = candidates.select(asked_i[candidates.i] & asked_j[candidates.j])
     price = config.broken * config.reach_nm**2
+    # who goes or comes breaks bonds too; who was missing already may still have them
+    leaving, coming = config.alone * price * (before.lattice & ~before.missing), config.alone * price * after.lattice
     priced = asked
     for _ in range(ROUNDS):
-        priced = asked._replace(cost=asked.cost + price * bonds.lost(asked.i, asked.j, pairs))
+        priced = _Candidates(
+            asked.i,
+            asked.j,
+            asked.cost + price * bonds.lost(asked.i, asked.j, pairs),
+            asked.alone_i + leaving,
+            asked.alone_j + coming,
+        )
         i, j = priced.cheapest()
         pairs = np.concatenate([fixed[0], i]), np.concatenate([fixed[1], j])
     sure = np.ones(len(pairs[0]), bool)
-    sure[len(fixed[0]) :] = _margin(priced, (i, j)) > config.margin * config.reach_nm**2
+    sure[len(fixed[0]) :] = (_margin(priced, (i, j)) > config.margin * config.reach_nm**2) & (
+        _cost(priced, i, j) < asked.alone_i[i] + asked.alone_j[j]
+    )
     order = np.argsort(pairs[0])
     return Links(pairs[0][order], pairs[1][order], sure[order])
 
@@ -222,22 +232,28 @@ def _margin(priced: _Candidates, pairs: Pairs) -> Float[np.ndarray, " k"]:
     n, m = len(priced.alone_i), len(priced.alone_j)
     image, origin = np.full(n, -1), np.full(m, -1)
     image[i], origin[j] = j, i
-    key = priced.i * m + priced.j
-    order = np.argsort(key)
-
-    def cost(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        at = order[np.minimum(np.searchsorted(key, a * m + b, sorter=order), len(order) - 1)] if len(order) else NONE
-        apart = priced.alone_i[a] + priced.alone_j[b]  # what cannot be a pair is left alone
-        return np.minimum(np.where(key[at] == a * m + b, priced.cost[at], np.inf), apart)
-
     a, b = priced.i, priced.j
     other = image[a] != b
     a, b, price = a[other], b[other], priced.cost[other]
     to, by = image[a], origin[b]
-    now = np.where(to >= 0, cost(a, to), priced.alone_i[a]) + np.where(by >= 0, cost(by, b), priced.alone_j[b])
-    rest = np.where((to >= 0) & (by >= 0), cost(by, to), np.where(to >= 0, priced.alone_j[to], 0.0))
+    now = np.where(to >= 0, _cost(priced, a, to), priced.alone_i[a]) + np.where(
+        by >= 0, _cost(priced, by, b), priced.alone_j[b]
+    )
+    rest = np.where((to >= 0) & (by >= 0), _cost(priced, by, to), np.where(to >= 0, priced.alone_j[to], 0.0))
     rest = np.where((to < 0) & (by >= 0), priced.alone_i[by], rest)
     dearer, least = price + rest - now, np.full(n, np.inf)
     np.minimum.at(least, a[to >= 0], dearer[to >= 0])
     np.minimum.at(least, by[by >= 0], dearer[by >= 0])
     return least[i]
+
+
+def _cost(priced: _Candidates, i: np.ndarray, j: np.ndarray) -> Float[np.ndarray, " k"]:
+    """What it costs to link rows i and j, or to leave both alone where that is cheaper, or they are no candidates."""
+    apart = priced.alone_i[i] + priced.alone_j[j]
+    if not len(priced.i):
+        return apart
+    m = len(priced.alone_j)
+    key = priced.i * m + priced.j
+    order = np.argsort(key)
+    at = order[np.minimum(np.searchsorted(key, i * m + j, sorter=order), len(order) - 1)]
+    return np.minimum(np.where(key[at] == i * m + j, priced.cost[at], np.inf), apart)
