@@ -22,7 +22,8 @@ Result:     on the paper's movie, from its coordinates, preset default:
             mean similarity of 9 components as they are and up to rotation: small windows GMM 0.51 and 0.68, VAE 0.51
             and 0.80, rVAE 0.68 and 0.68; large windows GMM 0.59 and 0.79, VAE 0.83 and 0.84, rVAE 0.78 and 0.78: up to
             rotation the rVAE's are least alike in large windows, and as alike as the GMM's in small ones; turning adds
-            nothing to the rVAE's in either
+            nothing to the rVAE's in either (the pixels' mixture had one start here; with five for all, as now, the
+            rVAE's are the least alike in both: experiments/component_similarity.py)
             trained on 20,419 of 81,683 small windows, a quarter of each frame, from another seed: angles of ordered
             sites agree to 0.24 degrees (median; R = 0.9992), content latents up to a turn of the latent space with
             R2 = 0.86 and 0.88, up to any smooth map 0.92
