@@ -36,8 +36,8 @@ def after_exchanges(
         bonded_nm: longest bond [nm].
 
     Returns:
-        Positions, the dopants' unchanged; and whether an atom lies on one of two ways that are as
-        good, so that nobody can tell whether it moved.
+        Positions, the dopants' unchanged; and whether an atom lies on one of two ways that are as good, so that nobody
+        can tell whether it moved.
     """
     expected, doubtful = xy.copy(), np.zeros(len(xy), bool)
     rows = np.flatnonzero(~lattice[pairs[0]])

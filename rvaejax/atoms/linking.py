@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from scipy.spatial import cKDTree
 
+from rvaejax.atoms.candidates import Candidates
 from rvaejax.atoms.config import TrackingConfig
 from rvaejax.atoms.exchange import after_exchanges
-from rvaejax.atoms.matching import Pairs, cheapest_pairs
+from rvaejax.atoms.matching import Pairs
 
 SETTLED = 0.25  # of the reach: a link shorter than this that keeps its bonds is not asked again
 KEPT = 0.5  # of a bond; a link that breaks less than this keeps them all
@@ -48,22 +49,6 @@ class Links(NamedTuple):
     sure: Bool[np.ndarray, " k"]
 
 
-class _Candidates(NamedTuple):
-    """Pairs that may be one atom, what each costs, and what it costs to leave a row of either side alone [nm²]."""
-
-    i: Int[np.ndarray, " p"]
-    j: Int[np.ndarray, " p"]
-    cost: Float[np.ndarray, " p"]
-    alone_i: Float[np.ndarray, " n"]
-    alone_j: Float[np.ndarray, " m"]
-
-    def select(self, rows: Bool[np.ndarray, " p"]) -> _Candidates:
-        return self._replace(i=self.i[rows], j=self.j[rows], cost=self.cost[rows])
-
-    def cheapest(self) -> Pairs:
-        return cheapest_pairs(self.i, self.j, self.cost, self.alone_i, self.alone_j)
-
-
 def link(before: Sites, after: Sites, config: TrackingConfig) -> Links:
     """The one-to-one links of least total cost, in three steps.
 
@@ -90,7 +75,7 @@ def link(before: Sites, after: Sites, config: TrackingConfig) -> Links:
     return found._replace(sure=found.sure & ~doubtful[found.before])
 
 
-def _candidates(before: Sites, after: Sites, config: TrackingConfig) -> _Candidates:
+def _candidates(before: Sites, after: Sites, config: TrackingConfig) -> Candidates:
     """All pairs within reach at the costs of `TrackingConfig`."""
     was = before.lattice
     i, j, length = _near(before.xy, after.xy, was, after.lattice, config)
@@ -102,7 +87,7 @@ def _candidates(before: Sites, after: Sites, config: TrackingConfig) -> _Candida
     cost = length**2 + np.where(same, 0.0, change)
     # a vacancy that wanders leaves one place empty and fills another: who was missing already is missed more easily
     alone_before = np.where(was, *alone) * np.where(before.missing, config.still_missing, 1.0)
-    return _Candidates(i[possible], j[possible], cost[possible], alone_before, np.where(after.lattice, *alone))
+    return Candidates(i[possible], j[possible], cost[possible], alone_before, np.where(after.lattice, *alone))
 
 
 def _near(
@@ -166,7 +151,7 @@ def _bonds(before: Sites, were: np.ndarray, after: Sites, pairs: Pairs, config: 
 
 
 def _by_bonds(
-    before: Sites, after: Sites, candidates: _Candidates, pairs: Pairs, bonds: _Bonds, config: TrackingConfig
+    before: Sites, after: Sites, candidates: Candidates, pairs: Pairs, bonds: _Bonds, config: TrackingConfig
 ) -> Links:
     """Links that are not plainly right asked again, at a price for each bond that they break."""
     i, j = pairs
@@ -181,7 +166,7 @@ def _by_bonds(
     leaving, coming = config.alone * price * (before.lattice & ~before.missing), config.alone * price * after.lattice
     priced = asked
     for _ in range(ROUNDS):
-        priced = _Candidates(
+        priced = Candidates(
             asked.i,
             asked.j,
             asked.cost + price * bonds.lost(asked.i, asked.j, pairs),
@@ -191,8 +176,8 @@ def _by_bonds(
         i, j = priced.cheapest()
         pairs = np.concatenate([fixed[0], i]), np.concatenate([fixed[1], j])
     sure = np.ones(len(pairs[0]), bool)
-    sure[len(fixed[0]) :] = (_margin(priced, (i, j)) > config.margin * config.reach_nm**2) & (
-        _cost(priced, i, j) < asked.alone_i[i] + asked.alone_j[j]
+    sure[len(fixed[0]) :] = (priced.margin((i, j)) > config.margin * config.reach_nm**2) & (
+        priced.price(i, j) < asked.alone_i[i] + asked.alone_j[j]
     )
     order = np.argsort(pairs[0])
     return Links(pairs[0][order], pairs[1][order], sure[order])
@@ -221,39 +206,3 @@ def _broken(
     now = np.hypot(*np.moveaxis(b[to] - b[j][:, None], -1, 0))
     lost = np.where(to == j[:, None], 1.0, np.minimum(1.0, ((now - was) / change_nm) ** 2))
     return np.where(to >= 0, lost, 0.0).sum(1)
-
-
-def _margin(priced: _Candidates, pairs: Pairs) -> Float[np.ndarray, " k"]:
-    """How much dearer the cheapest other way is in which a linked atom is another one; infinite where there is none.
-
-    Looked at: two links that change partners, and a link that goes to an atom that is alone now.
-    """
-    i, j = pairs
-    n, m = len(priced.alone_i), len(priced.alone_j)
-    image, origin = np.full(n, -1), np.full(m, -1)
-    image[i], origin[j] = j, i
-    a, b = priced.i, priced.j
-    other = image[a] != b
-    a, b, price = a[other], b[other], priced.cost[other]
-    to, by = image[a], origin[b]
-    now = np.where(to >= 0, _cost(priced, a, to), priced.alone_i[a]) + np.where(
-        by >= 0, _cost(priced, by, b), priced.alone_j[b]
-    )
-    rest = np.where((to >= 0) & (by >= 0), _cost(priced, by, to), np.where(to >= 0, priced.alone_j[to], 0.0))
-    rest = np.where((to < 0) & (by >= 0), priced.alone_i[by], rest)
-    dearer, least = price + rest - now, np.full(n, np.inf)
-    np.minimum.at(least, a[to >= 0], dearer[to >= 0])
-    np.minimum.at(least, by[by >= 0], dearer[by >= 0])
-    return least[i]
-
-
-def _cost(priced: _Candidates, i: np.ndarray, j: np.ndarray) -> Float[np.ndarray, " k"]:
-    """What it costs to link rows i and j, or to leave both alone where that is cheaper, or they are no candidates."""
-    apart = priced.alone_i[i] + priced.alone_j[j]
-    if not len(priced.i):
-        return apart
-    m = len(priced.alone_j)
-    key = priced.i * m + priced.j
-    order = np.argsort(key)
-    at = order[np.minimum(np.searchsorted(key, i * m + j, sorter=order), len(order) - 1)]
-    return np.minimum(np.where(key[at] == i * m + j, priced.cost[at], np.inf), apart)
