@@ -53,7 +53,8 @@ class Candidates(NamedTuple):
         """How much dearer than `pairs` the cheapest other way is in which each of them has another partner.
 
         Looked at is each candidate (a, b) that is no pair: a's partner and b's are then linked with each other or left
-        alone. Ways in which more links change are not, and may be cheaper. Infinite where a pair has no other candidate.
+        alone. Ways in which more links change are not, and may be cheaper. Infinite where a pair has no other
+        candidate.
         """
         image, origin = np.full(len(self.alone_i), -1), np.full(len(self.alone_j), -1)
         image[pairs[0]], origin[pairs[1]] = pairs[1], pairs[0]
