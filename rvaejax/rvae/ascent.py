@@ -67,8 +67,8 @@ def build(
     grid = rings.build(shape[0], config.encoder.orientations)
     draw_at = decoder.at(grid.points)
     unlit = free_of(getattr(config.likelihood, "lighting", None), grid.points, grid.weight)
-    propose = proposals.build(grid, getattr(config.likelihood, "lighting", None), options.candidates)
-    weight = grid.weight[None, None]
+    propose = proposals.build(grid, getattr(config.likelihood, "lighting", None))
+    weight, most = grid.weight[None, None], options.candidates if of_content else 0
 
     def ascend(
         params: PyTree, images: Float[Array, "b h w c"], q: Encoded, y, temperature=1.0, share=1.0, together=False
@@ -76,18 +76,25 @@ def build(
         params, start = jax.lax.stop_gradient((params, q))
         prior = params.get("prior", {}).get("content", {})
 
-        def draw(z: Float[Array, "b d"]):
+        def draw_of(z: Float[Array, "b d"], y: Float[Array, "b k"]):
             value = jax.vmap(lambda v: families.content.value(v, prior))(z)
             drawn = draw_at(params["decoder"], jnp.concatenate([share * value, y], -1)).mT
             return likelihood.natural(params["likelihood"], drawn), likelihood.mean(drawn)
+
+        def draw(z: Float[Array, "b d"]):
+            return draw_of(z, y)
 
         def log_prior(z: Float[Array, " d"]):
             return config.content_weight * _log_prior(families, z, prior)
 
         sampled = grid.sample(images, *_pose(families, params, start))
         x, (z, log_sd) = grid.spectrum(sampled), start.content
-        if together and of_content and options.candidates:
-            z = propose(draw, sampled, z, y, log_prior, temperature)
+        others, their_y = z[:most], y[:most]
+        if not together:
+            others = params.get("remembered", z[:0])
+            their_y = jnp.zeros((len(others), y.shape[-1]))
+        if len(others):
+            z = propose(draw_of, sampled, z, y, others, their_y, log_prior, temperature, together)
         for _ in range(options.rounds):
             drawn = _with_slopes(draw, z) if of_content else _flat(draw, z)
             fits = grid.correlate(x, grid.spectrum(drawn.natural * weight)) / temperature
@@ -108,6 +115,21 @@ def build(
         return q._replace(angle=_of_bins(q.angle, fits), content=Normal(z, log_sd), guess=q.content.mean)
 
     return ascend
+
+
+def memory(config: RVAEConfig) -> dict[str, Float[Array, "m d"]]:
+    """The parameters in which a training leaves contents that later images may start from; none yet."""
+    remembers = config.ascent is not None and config.content_dim <= _MOST and config.classes is None
+    many = config.ascent.remembered if config.ascent is not None and remembers else 0
+    return {"remembered": jnp.zeros((many, config.content_dim))} if many else {}
+
+
+def remember(params: PyTree, contents: Float[np.ndarray, "n d"]) -> PyTree:
+    """Parameters that remember some contents of sub-images of the training, if they remember any; n at least 1."""
+    if "remembered" not in params:
+        return params
+    many = len(params["remembered"])
+    return {**params, "remembered": jnp.asarray(np.resize(contents, (many, contents.shape[1])))}
 
 
 def lag(q: Encoded) -> Float[Array, " b"]:

@@ -139,7 +139,7 @@ class RVAEConfig:
     pose: Pose = Pose()
     classes: Classes | None = None
     target: Spectra | None = None
-    content_dim: int = 2
+    content_dim: int = 3
     shift_scale: float = 0.1
     content_weight: float = 1.0
     angle_weight: float = 1.0
@@ -185,6 +185,7 @@ _SPECTRA = RVAEConfig(
     decoder=FourierDecoder(max_modes=64),
     likelihood=LearnedGaussian(),
     ascent=None,
+    content_dim=2,
     pose=Pose(rotation=False),
     pixel_share=1.0,
     temperature=1.0,
@@ -195,6 +196,7 @@ _PAPER = RVAEConfig(
     decoder=SpatialDecoder(hidden=128, layers=2),
     likelihood=UnitGaussian(),
     ascent=None,
+    content_dim=2,
     angle_prior=GaussianAngle(sd=0.1, mean_term=True),
     pixel_share=1.0,
     temperature=1.0,
@@ -207,7 +209,7 @@ PRESETS = {
     "paper-atomai": replace(
         _PAPER, decoder=SpatialDecoder(hidden=128, layers=3), angle_prior=GaussianAngle(sd=0.1, mean_term=False)
     ),
-    "amortised": RVAEConfig(encoder=PolarEncoder(), likelihood=LearnedGaussian(), ascent=None),
+    "amortised": RVAEConfig(encoder=PolarEncoder(), likelihood=LearnedGaussian(), ascent=None, content_dim=2),
     "spectra": _SPECTRA,
 }
 

@@ -113,6 +113,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         given = {} if images is None else {"images": images}
         encoding = encoder.init(key=a, **given)
         params = {"encoder": encoding, "decoder": decoder.init(key=b), "likelihood": likelihood.init()}
+        params |= {} if ascend is None else ascent.memory(config)
         learned = {} if of_class is None else classes.init(of_class, key=jax.random.fold_in(key, 3))
         params |= {"classes": learned} if learned else {}
         return {**params, **posteriors.init_priors(families, key=jax.random.fold_in(key, 2))}

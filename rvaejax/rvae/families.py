@@ -74,18 +74,21 @@ class Ascent:
         rounds: of angle, then content.
         longest: step of the content in a round.
         candidates: in training, contents of other sub-images of a batch that each may start from; 0 for none.
+        remembered: contents of the training that an image may start from when it is encoded; 0 for none.
         spread: in training, rate at which the contents' covariance is brought to the prior's.
     """
 
     rounds: int = 2
     longest: float = 1.0
     candidates: int = 64
+    remembered: int = 128
     spread: float = 0.15
 
     def __post_init__(self) -> None:
         check(self.rounds > 0, "rounds", self.rounds, "positive")
         check(self.longest > 0, "longest", self.longest, "positive")
         check(self.candidates >= 0, "candidates", self.candidates, "at least 0")
+        check(self.remembered >= 0, "remembered", self.remembered, "at least 0")
         check(0 <= self.spread < 1, "spread", self.spread, "at least 0 and below 1")
 
 

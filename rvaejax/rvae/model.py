@@ -16,14 +16,14 @@ import numpy as np
 from jaxtyping import Integer, PyTree, Shaped
 
 from rvaejax.progress import progress
-from rvaejax.rvae import elbo, posteriors
+from rvaejax.rvae import ascent, elbo, posteriors
 from rvaejax.rvae.batches import drawer, keep_labelled, loop_data, rows_of
 from rvaejax.rvae.calibration import angle_misfit
 from rvaejax.rvae.config import ConvEncoder, RVAEConfig, SpatialDecoder
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.given import check_given
 from rvaejax.rvae.heldout import held_out_terms
-from rvaejax.rvae.inference import content_facts, decode, encode
+from rvaejax.rvae.inference import content_facts, decode, encode, encode_raw
 from rvaejax.rvae.inputs import check_training_set, compact, intensity_range, scaled
 from rvaejax.rvae.priors.probe import check_priors
 from rvaejax.rvae.record import SeedScore, TrainedRVAE
@@ -144,6 +144,7 @@ def train(
         params, scores = best_member(
             config, params, start.evaluate, sample["images"], scaling, seed, seeds, sample.get("labels")
         )
+    params = _remembering(config, params, images, rows, scaling)
     judged = rows_of(images, given, (held if len(held) else rows)[:_JUDGED])
     factor, turned = 1.0, posteriors.dims(config, images.shape[1:]).angle
     if turned:
@@ -169,6 +170,20 @@ def train(
         seeds=scores,
         target_scaling=given.target_scaling,
     )
+
+
+def _remembering(
+    config: RVAEConfig,
+    params: PyTree,
+    images: Shaped[np.ndarray, "n h w c"],
+    rows: Integer[np.ndarray, " a"],
+    scaling: tuple[float, float],
+) -> PyTree:
+    """Parameters that remember contents of rows throughout the training set, where the ascent remembers any."""
+    if "remembered" not in params:
+        return params
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), len(params["remembered"]))).astype(int)]
+    return ascent.remember(params, encode_raw(config, params, images[some], scaling, 256)["content"])
 
 
 class _Start(NamedTuple):

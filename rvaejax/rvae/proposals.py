@@ -1,9 +1,11 @@
-"""What training knows beyond one image: the contents of a batch propose each other, and fill their prior.
+"""What one image is told by others: contents to start the ascent from, and how far contents may spread.
 
 Twins: of two contents that draw one kind, one of them turned by 180 degrees, each image ascends to the nearer, and
-neither learns of the other. So each image is explained by the contents of others, too, at every orientation, and starts
-from the one that does it best. The better drawn twin wins images and is drawn still better (as merges do in split and
-merge EM, Ueda et al. 2000, Neural Computation 12, 2109).
+neither learns of the other; and from a content that looks the same after half a turn, no way up is seen at all. So each
+image is also explained by the contents of others, at every orientation, and starts from the one that does it best. In
+training the others are its batch. Of contents that explain it as well the densest is taken: of twins the greater wins
+images and grows (as merges do in split and merge EM, Ueda et al. 2000, Neural Computation 12, 2109). Afterwards they
+are contents that the training remembers, and must be better: an image is encoded by itself.
 
 Spread: how large contents are is settled by the prior alone, slowly where the likelihood is sharp; small contents stay
 where a decoder of tanh is nearly linear, so that all kinds lie in a plane of images, on top of each other. Expectation
@@ -23,45 +25,55 @@ from rvaejax.nets.rings import Rings
 from rvaejax.rvae.families import Lighting
 from rvaejax.rvae.lighting import fits_of
 
+_EQUAL = 10.0  # log-densities that differ by less, or are better by less, tell nothing [nat]
+_NEAR = 0.3  # standard deviation of the kernel by which contents are dense, whose own is about 1
 LogPrior = Callable[[Float[Array, " d"]], Float[Array, ""]]
-Draw = Callable[[Float[Array, "b d"]], tuple[Float[Array, "b c p"], Float[Array, "b c p"]]]
+Draw = Callable[[Float[Array, "b d"], Float[Array, "b k"]], tuple[Float[Array, "b c p"], Float[Array, "b c p"]]]
 
 
-def build(grid: Rings, light: Lighting | None, most: int) -> Callable[..., Float[Array, "b d"]]:
-    """Where each image of a batch had better start from.
+def build(grid: Rings, light: Lighting | None) -> Callable[..., Float[Array, "b d"]]:
+    """Where each image had better start from.
 
     Args:
         grid: the rings on which images are compared.
         light: in which they were taken; None for one light.
-        most: contents that are tried, the first of the batch.
 
     Returns:
-        `(draw, x (b, c, p), z (b, d), y (b, k), log_prior, temperature) -> (b, d)`: for each image x, sampled on the
-        rings, of its own content z and those of others the one with the highest log-density of image and content, the
-        orientation being the best. `draw` gives natural parameters and means on the rings; of another class (y,
-        one-hot) no content is tried. All pairs are compared at the orientations' bins, the winner and the own content
-        at all finer angles.
+        `(draw, x (b, c, p), z (b, d), y (b, k), others (m, d), their_y (m, k), log_prior, temperature, training) ->
+        (b, d)`: for each image x, sampled on the rings, its own content z, or that of another if the log-density of
+        image and content, at the best orientation, is higher by 10 nat; in training, if it is not lower by 10 nat.
+        `draw` gives natural parameters and means on the rings of contents and classes; of another class (y, one-hot) no
+        content is tried. All pairs are compared at the orientations' bins, the chosen and the own content at all finer
+        angles.
     """
     weight = grid.weight[None, None]
 
-    def propose(draw: Draw, x, z, y, log_prior: LogPrior, temperature) -> Float[Array, "b d"]:
-        natural, mean = draw(z)
+    def propose(
+        draw: Draw, x, z, y, others, their_y, log_prior: LogPrior, temperature, training: bool
+    ) -> Float[Array, "b d"]:
+        natural, mean = draw(others, their_y)
         precision = (natural * mean).sum() / jnp.maximum((mean**2).sum(), 1e-20)
         level, fit = fits_of(light, grid.points, grid.weight, precision)
-        drawn = level(mean)
-        sizes, prior = (drawn**2 * weight).sum((1, 2)), temperature * jax.vmap(log_prior)(z)
-        seen, shown = grid.spectrum(level(x)), grid.spectrum(drawn * weight)
 
-        def first(v):
-            return v[:most]
+        def prepared(mean):
+            drawn = level(mean)
+            return grid.spectrum(drawn * weight), (drawn**2 * weight).sum((1, 2))
 
-        tried = fit(grid.all_peaks(seen, jax.tree.map(first, shown)), first(sizes)[None]) + first(prior)[None]
+        (other, size), (own, own_size) = prepared(mean), prepared(draw(z, y)[1])
+        seen = grid.spectrum(level(x))
+        prior, own_prior = (temperature * jax.vmap(log_prior)(v) for v in (others, z))
+        tried = fit(grid.all_peaks(seen, other), size[None]) + prior[None]
         if y.shape[-1]:
-            tried = jnp.where(y @ first(y).T > 0.5, tried, -jnp.inf)
-        best = jnp.argmax(tried, axis=-1)
-        chosen = jax.tree.map(lambda v: v[best], shown)
-        better = fit(grid.peak(seen, chosen), sizes[best]) + prior[best]
-        return jnp.where((better > fit(grid.peak(seen, shown), sizes) + prior)[:, None], z[best], z)
+            tried = jnp.where(y @ their_y.T > 0.5, tried, -jnp.inf)
+        apart = ((others[:, None] - others[None]) ** 2).sum(-1)
+        equal = tried >= tried.max(-1, keepdims=True) - _EQUAL
+        dense = equal.astype(z.dtype) @ jnp.exp(-0.5 * apart / _NEAR**2)  # of those that explain this image as well
+        best = jnp.argmax(jnp.where(equal, dense, -1.0), axis=-1)
+        chosen = jax.tree.map(lambda v: v[best], other)
+        better = fit(grid.peak(seen, chosen), size[best]) + prior[best]
+        better -= fit(grid.peak(seen, own), own_size) + own_prior
+        moves = (better > (-_EQUAL if training else _EQUAL)) & (tried.max(-1) > -jnp.inf)
+        return jnp.where(moves[:, None], others[best], z)
 
     return propose
 

@@ -68,6 +68,8 @@ def load_model(run_dir: Path) -> TrainedRVAE:
         facts["seeds"] = tuple(SeedScore(**score) for score in found.get("seeds", ()))
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise FormatError(f"{path}: holds no trained rVAE; was the training stopped before its end?") from error
+    if written.get("ascent"):
+        written["ascent"] = {"remembered": 0, **written["ascent"]}  # before an ascent had it, there was none
     config = from_dict(RVAEConfig, {**_BEFORE, **written})
     like = jax.eval_shape(lambda key: elbo.build(config, facts["image_shape"]).init(key=key), jax.random.key(0))
     params = checkpoints.restore(run_dir / "checkpoints", checkpoints.FINAL, like)

@@ -9,14 +9,13 @@ import pytest
 
 from rvaejax.errors import ConfigError
 from rvaejax.nets import rings
-from rvaejax.rvae import elbo, preset, proposals
+from rvaejax.rvae import ascent, elbo, preset, proposals
 from rvaejax.rvae.config import Ascent, Lighting
 from rvaejax.rvae.lighting import fits_of
 
 K = 16
 ON = rings.build(16, K)
 AROUND = len(ON.points) // 8  # 8 rings
-NO_CLASS = jnp.zeros((3, 0))
 
 
 def _turned(v, bins):
@@ -73,7 +72,7 @@ def test_levelling_commutes_with_turns():
 def _drawing(pictures, sd=0.1):
     """A decoder that draws picture i of some (m, 1, p) at content i."""
 
-    def draw(z):
+    def draw(z, y):
         mean = jnp.asarray(pictures)[jnp.round(z[:, 0]).astype(int)]
         return mean / sd**2, mean
 
@@ -84,33 +83,63 @@ def _flat(z):
     return 0.0 * z.sum()
 
 
+def _proposed(pictures, images, z, light=None, y=None, others=None, log_prior=_flat, training=True):
+    """Where images start that have contents z; the others are the batch unless they are given."""
+    z = jnp.asarray(z, jnp.float32)[:, None]
+    y = jnp.zeros((len(z), 0)) if y is None else y
+    theirs = (z, y) if others is None else (jnp.asarray(others, jnp.float32)[:, None], jnp.zeros((len(others), 0)))
+    propose = proposals.build(ON, light)
+    return propose(_drawing(pictures), jnp.asarray(images), z, y, *theirs, log_prior, 1.0, training)[:, 0]
+
+
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("light", [None, Lighting()])
-def test_an_image_moves_to_the_content_of_another_that_explains_it_better(light):
-    pictures = _smooth(4, 3)
-    images = jnp.asarray(np.concatenate([_turned(pictures[[i]], k) for i, k in ((0, 2), (2, 7), (1, 12))]))
-    propose = proposals.build(ON, light, most=64)
-    z = jnp.asarray([[0.0], [1.0], [2.0]])
-    found = propose(_drawing(pictures), images, z, NO_CLASS, _flat, 1.0)
-    np.testing.assert_array_equal(found[:, 0], [0, 2, 1])
-    own_class = jnp.eye(3)  # each of another class: there is nobody to learn from
-    np.testing.assert_array_equal(propose(_drawing(pictures), images, z, own_class, _flat, 1.0), z)
-    only_first = proposals.build(ON, light, most=1)(_drawing(pictures), images, z, NO_CLASS, _flat, 1.0)
-    np.testing.assert_array_equal(only_first, z)  # the content of the first draws neither of the others better
-    against = proposals.build(ON, light, most=64)(
-        _drawing(pictures), images, z, NO_CLASS, lambda v: jnp.where(v[0] == 2.0, -1e6, 0.0), 1.0
-    )
-    assert 2.0 not in np.asarray(against[:2])  # a prior that forbids a content is heard
+def test_an_image_moves_to_the_content_of_another_that_explains_it_better(light, training):
+    pictures, options = _smooth(4, 3), {"light": light, "training": training}
+    images = np.concatenate([_turned(pictures[[i]], k) for i, k in ((0, 2), (2, 7), (1, 12))])
+    np.testing.assert_array_equal(_proposed(pictures, images, [0, 1, 2], **options), [0, 2, 1])
+    # each of another class, or none of the others any better: there is nobody to learn from
+    np.testing.assert_array_equal(_proposed(pictures, images, [0, 1, 2], y=jnp.eye(3), **options), [0, 1, 2])
+    np.testing.assert_array_equal(_proposed(pictures, images, [0, 1, 2], others=[0], **options), [0, 1, 2])
+
+    def forbidden(z):
+        return jnp.where(z[0] == 2.0, -1e6, 0.0)
+
+    assert 2.0 not in _proposed(pictures, images, [0, 1, 0], others=[1, 2], log_prior=forbidden, **options)
 
 
-def test_the_better_drawn_of_twins_wins_all_images():
+def test_of_twins_the_better_drawn_or_the_greater_wins_all_images_in_training():
     """One kind drawn at two contents, upright and upside down: without proposals, none would ever change sides."""
     upright = _smooth(5, 1)
-    pictures = np.concatenate([upright, 0.8 * _turned(upright, K // 2)])
-    images = jnp.asarray(np.concatenate([_turned(upright, k) for k in (0, 3, 6, 9, 12, 15)]))
-    z = jnp.asarray([[0.0], [0.0], [0.0], [1.0], [1.0], [1.0]])
-    propose = proposals.build(ON, None, most=64)
-    found = propose(_drawing(pictures), images, z, jnp.zeros((6, 0)), _flat, 1.0)
-    np.testing.assert_array_equal(found, jnp.zeros((6, 1)))
+    images = np.concatenate([_turned(upright, k) for k in (0, 3, 6, 9, 12, 15)])
+    worse = np.concatenate([upright, 0.8 * _turned(upright, K // 2)])
+    np.testing.assert_array_equal(_proposed(worse, images, [0, 0, 1, 1, 1, 1]), np.zeros(6))
+    alike = np.concatenate([upright, _turned(upright, K // 2)])
+    np.testing.assert_array_equal(_proposed(alike, images, [0, 0, 1, 1, 1, 1]), np.ones(6))
+    # many images of another kind, drawn beside the smaller twin, do not make it greater
+    third = np.concatenate([alike, _smooth(6, 1)])
+    many = np.concatenate([images, np.repeat(third[2:], 8, 0)])
+
+    def beside(z, y):
+        return _drawing(third)(jnp.where(z < 0.5, z * 20, z), y)  # the third kind at 0.1, its neighbour at 0
+
+    z = jnp.asarray([0.0, 0.0, 1.0, 1.0, 1.0, 1.0] + 8 * [0.1])[:, None]
+    none = jnp.zeros((len(z), 0))
+    moved = proposals.build(ON, None)(beside, jnp.asarray(many), z, none, z, none, _flat, 1.0, True)[:, 0]
+    np.testing.assert_allclose(moved, 6 * [1.0] + 8 * [0.1])
+    # afterwards an image keeps to its own guess among equals
+    np.testing.assert_array_equal(_proposed(alike, images, [0, 0, 1, 1, 1, 1], training=False), [0, 0, 1, 1, 1, 1])
+
+
+def test_an_image_gets_off_a_content_that_looks_the_same_after_half_a_turn():
+    """A pair of spots, one of them dim: at the content of two alike no way up is seen, as both ways are as good."""
+    one, other = np.exp(
+        -0.5 * ((ON.points[None] - np.array([[0.3, 0.1], [-0.3, -0.1]])[:, None]) ** 2).sum(-1) / 0.2**2
+    )
+    pictures = np.stack([one + other, one + 0.5 * other])[:, None].astype(np.float32)
+    images = np.concatenate([_turned(pictures[[1]], k) for k in (1, 4, 10)])
+    found = _proposed(pictures, images, [0, 0, 0], others=[0, 0, 0, 1], training=False)
+    np.testing.assert_array_equal(found, np.ones(3))
 
 
 def test_contents_spread_to_the_priors_covariance_whatever_they_start_from():
@@ -134,11 +163,17 @@ def test_an_image_is_encoded_by_itself_and_trained_together():
     alone = model.encode(params, images[:2]).content.mean
     np.testing.assert_allclose(model.encode(params, images).content.mean[:2], alone, atol=1e-5)
     assert abs(model.encode(params, images, together=True).content.mean[:2] - alone).max() > 1e-3
+    remembering = ascent.remember(
+        params, 2.0 * np.random.default_rng(0).normal(size=(40, preset("default").content_dim))
+    )
+    assert remembering["remembered"].shape == params["remembered"].shape
+    told = model.encode(remembering, images)
+    np.testing.assert_allclose(told.content.mean[:2], model.encode(remembering, images[:2]).content.mean, atol=1e-5)
     off = elbo.build(replace(preset("default"), ascent=Ascent(candidates=0, spread=0.0)), (16, 16, 1))
     np.testing.assert_allclose(off.encode(params, images, together=True).content.mean[:2], alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("bad", [{"candidates": -1}, {"spread": 1.0}])
+@pytest.mark.parametrize("bad", [{"candidates": -1}, {"remembered": -1}, {"spread": 1.0}])
 def test_options_that_make_no_sense_are_refused(bad):
     with pytest.raises(ConfigError, match=next(iter(bad))):
         Ascent(**bad)
