@@ -76,6 +76,7 @@ class Options:
 
 
 CONFIG = RVAEConfig(
+    content_dim=2,
     encoder=PolarEncoder(orientations=32, hidden=32, harmonics=8),
     decoder=SpatialDecoder(hidden=32, layers=2),
     likelihood=LearnedGaussian(),

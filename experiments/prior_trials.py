@@ -19,6 +19,7 @@ BOND = 6.0  # px between neighbours
 FOLD = 3  # a site's neighbours repeat after 120 degrees
 KINDS = ("pristine", "vacancy", "silicon")
 CONFIG = RVAEConfig(
+    content_dim=2,
     encoder=PolarEncoder(orientations=48, hidden=32, harmonics=12),
     decoder=FourierDecoder(hidden=32, max_modes=10),
     likelihood=LearnedGaussian(),

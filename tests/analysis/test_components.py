@@ -18,6 +18,7 @@ from rvaejax.types import Latents
 
 SHAPE = (8, 8, 1)
 CONFIG = RVAEConfig(
+    content_dim=2,
     encoder=PolarEncoder(orientations=8, hidden=4, layers=1, harmonics=2),
     decoder=FourierDecoder(hidden=4, layers=1, max_modes=2),
     content_prior=NormalMixture(components=3),

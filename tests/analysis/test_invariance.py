@@ -25,7 +25,8 @@ def _subimages():
 
 
 def _model(encoder, scale=0.5):
-    config = RVAEConfig(encoder=encoder, decoder=FourierDecoder(hidden=8, max_modes=3, layers=1))
+    decoder = FourierDecoder(hidden=8, max_modes=3, layers=1)
+    config = RVAEConfig(encoder=encoder, decoder=decoder, content_dim=2)
     shape, rng = (SIZE, SIZE, 1), np.random.default_rng(1)
     shapes = jax.eval_shape(lambda key: elbo.build(config, shape).init(key=key), jax.random.key(0))
     params = jax.tree.map(lambda leaf: rng.normal(0, scale, leaf.shape).astype(np.float32), shapes)

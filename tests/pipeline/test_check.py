@@ -22,6 +22,7 @@ from rvaejax.types import Atoms, Maps, Movie
 
 SIZE, N = 16, 240
 SMALL = RVAEConfig(
+    content_dim=2,
     encoder=PolarEncoder(orientations=32, hidden=16, layers=1, harmonics=8),
     decoder=FourierDecoder(hidden=8, layers=1, max_modes=3),
 )

@@ -18,6 +18,7 @@ from rvaejax.rvae.record import TrainedRVAE
 pytestmark = pytest.mark.usefixtures("chains")
 SIZE = 10
 TINY = RVAEConfig(
+    content_dim=2,
     encoder=PolarEncoder(orientations=16, hidden=8, layers=1, harmonics=4),
     decoder=FourierDecoder(hidden=8, layers=1, max_modes=2),
 )

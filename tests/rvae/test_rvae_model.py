@@ -20,6 +20,7 @@ from rvaejax.types import SubImages
 
 SIZE = 14
 SMALL = RVAEConfig(
+    content_dim=2,
     encoder=PolarEncoder(orientations=32, hidden=24, harmonics=8),
     decoder=FourierDecoder(hidden=24),
     training=TrainingConfig(steps=400, batch_size=32, learning_rate=4e-3, warmup=20, piece=50, evaluate_every=200),

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 TRAINING = TrainingConfig(steps=20, batch_size=8, learning_rate=1e-3, schedule="cosine", piece=5, evaluate_every=10)
 CONFIG = RVAEConfig(
+    content_dim=2,
     encoder=MLPEncoder(hidden=12, layers=1),
     decoder=SpatialDecoder(hidden=12, layers=1),
     pixel_share=1.0,

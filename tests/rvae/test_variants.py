@@ -35,6 +35,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 SHAPE = (8, 8, 1)
 BRIEF = TrainingConfig(steps=4, batch_size=8, piece=2, evaluate_every=2)
 MLP = RVAEConfig(
+    content_dim=2,
     encoder=MLPEncoder(8, 2),
     decoder=SpatialDecoder(8, 2),
     likelihood=FixedGaussian(0.3),
@@ -42,7 +43,10 @@ MLP = RVAEConfig(
     training=BRIEF,
 )
 POLAR = RVAEConfig(
-    encoder=PolarEncoder(orientations=16, hidden=8, harmonics=4), decoder=FourierDecoder(hidden=8), training=BRIEF
+    content_dim=2,
+    encoder=PolarEncoder(orientations=16, hidden=8, harmonics=4),
+    decoder=FourierDecoder(hidden=8),
+    training=BRIEF,
 )
 
 
