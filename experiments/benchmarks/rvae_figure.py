@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from rvae_scores import WANTED
 
 from rvaejax.plotting.style import BLUE, FAINT, GREEN, ORANGE, PURPLE, RED, new_figure, plain_axes, save_figure
@@ -42,7 +43,8 @@ def _curves(axes: Axes, score: str, quality: dict[str, list[dict[str, Any]]]) ->
     axes.axhline(WANTED[score], color=FAINT, lw=1, ls="--")
     axes.set(xscale="log", ylim=(-0.05, 1.05))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter("")
 
 
 def _bars(axes: Axes, throughput: dict[str, Any]) -> None:
@@ -71,9 +73,11 @@ def draw(result: dict[str, Any], path: Path) -> None:
         plain_axes(panel, "seconds of training", score.replace("_", " "), title)
     if quality:
         axes[0].legend(fontsize=8, frameon=False)
-    plain_axes(axes[3], "images per second", "", "training, preset paper-atomai and AtomAI")
     if "throughput" in result:
+        plain_axes(axes[3], "images per second", "", "training, preset paper-atomai and AtomAI")
         _bars(axes[3], result["throughput"])
+    else:
+        axes[3].set_axis_off()
     on = {f"{m['device']}, {m['machine']}" for m in result["measured"].values()}
     figure.suptitle("; ".join(sorted(on)), fontsize=9)
     save_figure(figure, path)

@@ -102,7 +102,7 @@ def _without_a_guess(params):
     return {**params, "encoder": flat}
 
 
-CONFIG = replace(preset("default"), likelihood=FixedGaussian(sd=0.1), ascent=Ascent(rounds=12))
+CONFIG = replace(preset("default"), content_dim=2, likelihood=FixedGaussian(sd=0.1), ascent=Ascent(rounds=12))
 
 
 def test_the_ascent_ends_at_angle_and_content_that_the_image_was_drawn_with():

@@ -15,7 +15,7 @@ from rvaejax.training.state import init_state, make_piece
 SHAPE, BATCH = (12, 12, 2), 6
 DECODER = SpatialDecoder(hidden=16, layers=3)
 PAPER = replace(preset("paper"), encoder=MLPEncoder(hidden=16), decoder=DECODER)
-POLAR = replace(preset("default"), encoder=PolarEncoder(orientations=16, hidden=8, harmonics=4))
+POLAR = replace(preset("default"), content_dim=2, encoder=PolarEncoder(orientations=16, hidden=8, harmonics=4))
 
 
 def _loss_and_gradient(config, most_rows):

@@ -264,6 +264,7 @@ def _small_model():
     """A small decoder with random weights, whose images have one orientation or several."""
     config = replace(
         preset("default"),
+        content_dim=2,
         encoder=PolarEncoder(orientations=16, hidden=8, layers=1, harmonics=4),
         decoder=SpatialDecoder(hidden=16, layers=2),
         likelihood=LearnedGaussian(),

@@ -27,6 +27,7 @@ from rvaejax.types import SubImages
 SHAPE = (8, 8, 1)
 TINY = replace(
     preset("default"),
+    content_dim=2,
     encoder=PolarEncoder(orientations=8, hidden=8, layers=1, harmonics=3),
     decoder=FourierDecoder(hidden=8, layers=1, max_modes=3),
     training=replace(preset("default").training, steps=4, batch_size=8, piece=2),

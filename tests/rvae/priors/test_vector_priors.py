@@ -38,6 +38,7 @@ IDS = [f"{type(p).__name__}-{i}" for i, p in enumerate(CONTENT)]
 every_content = pytest.mark.parametrize("prior", CONTENT, ids=IDS)
 TINY = replace(
     preset("default"),
+    content_dim=2,
     encoder=PolarEncoder(orientations=8, hidden=8, layers=1, harmonics=3),
     decoder=FourierDecoder(hidden=8, layers=1, max_modes=3),
 )
