@@ -181,8 +181,8 @@ def test_train_then_encode(tmp_path):
         "angle": (96,),
         "angle_sd": (96,),
         "shift": (96, 2),
-        "content": (96, 2),
-        "content_sd": (96, 2),
+        "content": (96, 3),
+        "content_sd": (96, 3),
     }
 
 
