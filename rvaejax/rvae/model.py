@@ -39,7 +39,7 @@ __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split
 
 log = logging.getLogger(__name__)
 
-_RESERVE_SECONDS = 5.0  # for what follows the last step: order and sign of the content, encoding, saving
+_RESERVE_SECONDS = 7.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
 _CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
 _FOR_SCALES = 256  # rows that set the scale of the encoder's features at the start

@@ -12,7 +12,7 @@ from rvaejax.analysis.invariance import DRAWN, INTERPOLATED, QUARTERS, errors, m
 from rvaejax.config import from_dict, to_dict
 from rvaejax.errors import ConfigError, FormatError, ImageError, MissingFileError
 from rvaejax.rvae import decode, encode, load_model, preset, save_model, train
-from rvaejax.rvae.config import PRESETS, FourierDecoder, PolarEncoder, RVAEConfig
+from rvaejax.rvae.config import PRESETS, Ascent, FourierDecoder, PolarEncoder, RVAEConfig
 from rvaejax.rvae.inference import encoder
 from rvaejax.rvae.inputs import intensity_range
 from rvaejax.training import Interrupted, TrainingConfig
@@ -192,6 +192,24 @@ def test_a_model_from_before_the_ascent_has_none(molecules, tmp_path):
     assert loaded.config.ascent is None
     a, b = (encode(m, _record(molecules[0][:9])) for m in (model, loaded))
     assert (a.angle == b.angle).all() and (a.content == b.content).all()
+
+
+def test_a_model_whose_ascent_remembers_nothing_loads_where_its_file_says_nothing_of_it(molecules, tmp_path):
+    """As those do that were written before contents were remembered; another one has what it was trained with."""
+    for remembered in (0, 5):
+        config = dataclasses.replace(BRIEF, ascent=Ascent(remembered=remembered))
+        model = train(_record(molecules[0]), config=config, seed=0, steps=2)
+        assert np.shape(model.params.get("remembered", np.zeros((0, 2)))) == (remembered, 2)
+        assert not remembered or np.any(np.asarray(model.params["remembered"]))
+        run = tmp_path / str(remembered)
+        save_model(model, run)
+        if not remembered:
+            sections = yaml.safe_load((run / "config.yaml").read_text())
+            del sections["rvae"]["ascent"]["remembered"]
+            (run / "config.yaml").write_text(yaml.safe_dump(sections))
+        loaded = load_model(run)
+        a, b = (encode(m, _record(molecules[0][:9])) for m in (model, loaded))
+        assert (a.angle == b.angle).all() and (a.content == b.content).all()
 
 
 def test_folders_without_a_model_say_so(tmp_path):
