@@ -131,5 +131,5 @@ def test_an_rvae_behind_the_same_interface(made):
     short = replace(preset("default").training, steps=20)
     model = train(subimages, config=replace(preset("default"), training=short), seed=0)
     one = of_rvae(model, subimages)
-    assert one.encode(subimages).latents.shape == (400, 2)
+    assert one.encode(subimages).latents.shape == (400, model.config.content_dim)
     assert latent_gmm(one, subimages, classes=2).components().shape == (2, SIZE, SIZE, 1)
