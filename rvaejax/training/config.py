@@ -21,7 +21,7 @@ class TrainingConfig:
         clip: largest global norm of the gradient; None for no limit.
         holdout: share of the examples kept for testing.
         piece: steps per compiled call; the host reports, stops and saves between calls.
-        evaluate_every: steps between evaluations on the held-out examples.
+        evaluate_every: steps between evaluations on the held-out examples; more in a limited time where they are slow.
         save_seconds: seconds between checkpoints.
         keep: number of checkpoints to keep.
         scan: a piece is one compiled scan over its steps; otherwise its steps are compiled calls, one after the

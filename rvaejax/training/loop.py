@@ -19,6 +19,8 @@ from rvaejax.training.config import TrainingConfig
 from rvaejax.training.interrupt import Interrupted
 from rvaejax.training.state import BatchFn, LossFn, TrainState, init_state, make_piece, random_rows
 
+_EVALUATING = 0.1  # share of a limited time that evaluations may take which nothing depends on
+
 
 class Report(NamedTuple):
     """What the loop tells after each piece.
@@ -53,24 +55,41 @@ class FitResult(NamedTuple):
 
 
 class Budget:
-    """Turns a deadline into the step at which the schedule has to end.
+    """Turns a deadline into the step at which the schedule has to end, and says which evaluations it has time for.
 
     The first piece compiles and is not counted; the rate is that of the pieces since, the recent ones counting more,
     because the machine may be shared. Evaluations to come are expected to take as long as the last one did, or a third
-    of the first, which compiles.
+    of the first, which compiles; the first as long as the first piece, which compiles too.
+
+    Args:
+        deadline: `time.monotonic()` by which to be done, or None.
+        steps: to take at most.
+        every: steps between evaluations; 0 for none.
+        needed: all of them are, whatever they take; otherwise those that would take more than a tenth of the time since
+            the beginning are left out.
     """
 
-    def __init__(self, deadline: float | None, steps: int, evaluate_every: int):
-        self.deadline, self.steps, self.evaluate_every = deadline, steps, evaluate_every
-        self.pieces, self.seconds_per_step, self.evaluation = 0, math.nan, 0.0
+    def __init__(self, deadline: float | None, steps: int, every: int, needed: bool):
+        self.deadline, self.steps, self.every, self.needed = deadline, steps, every, needed
+        self.began, self.pieces, self.seconds_per_step = time.monotonic(), 0, math.nan
+        self.evaluation, self.evaluating = 0.0, 0.0
 
     def evaluated(self, seconds: float) -> None:
         """Books an evaluation."""
-        self.evaluation = seconds if self.evaluation else seconds / 3
+        self.evaluation = seconds if self.evaluating else seconds / 3
+        self.evaluating += seconds
+
+    def affords(self) -> bool:
+        """Whether there is time for an evaluation that is due."""
+        if self.deadline is None or self.needed:
+            return True
+        return self.evaluating + self.evaluation <= _EVALUATING * (time.monotonic() - self.began)
 
     def horizon(self, step: int, taken: int, seconds: float) -> int:
         """The step to end at, after a piece of `taken` steps up to `step` that took `seconds`."""
         self.pieces += 1
+        if self.pieces == 1 and self.every and not self.evaluating:
+            self.evaluation = seconds
         if self.deadline is None:
             return self.steps
         left = self.deadline - time.monotonic()
@@ -80,7 +99,10 @@ class Budget:
             return self.steps
         old, new = self.seconds_per_step, seconds / taken
         self.seconds_per_step = new if math.isnan(old) else 0.9 * old + 0.1 * new
-        rate = self.seconds_per_step + self.evaluation / self.evaluate_every
+        rate = self.seconds_per_step
+        if self.every:
+            regular = rate + self.evaluation / self.every
+            rate = regular if self.needed else min(regular, rate / (1 - _EVALUATING))
         return max(step, min(self.steps, step + int(max(left - self.evaluation, 0.0) / rate)))
 
 
@@ -137,7 +159,8 @@ def fit(
         better: called with the best parameters each time that there are better ones.
         checkpoint_dir: folder for the states; None to save none.
         resume: continue from the last state in the folder, if there is one.
-        deadline: `time.monotonic()` by which to be done; the schedule then ends there.
+        deadline: `time.monotonic()` by which to be done; the schedule then ends there, and evaluations that nothing
+            depends on, where there is no `score`, take no more than a tenth of the time, but for the last.
         report: called after every piece.
         should_stop: looked at after every piece; the number of a signal, or 0.
 
@@ -149,8 +172,9 @@ def fit(
     data = jax.device_put(data)
     state = _first_state(params, config, checkpoint_dir if resume else None)
     piece = make_piece(loss_fn, batch_fn or random_rows(config.batch_size), config)
-    budget, save = Budget(deadline, config.steps, config.evaluate_every), Saver(checkpoint_dir, config)
     keeper = None if score is None else Keeper(state.kept, config, score, better, checkpoint_dir, resume)
+    budget = Budget(deadline, config.steps, 0 if evaluate is None else config.evaluate_every, keeper is not None)
+    save = Saver(checkpoint_dir, config)
     held_out = _evaluation(evaluate, keeper, budget)
     history: list[Report] = []
     horizon, step, every = config.steps, int(state.step), config.evaluate_every
@@ -168,7 +192,7 @@ def fit(
         horizon = budget.horizon(step, step - before, time.monotonic() - start)
         state = state._replace(horizon=jnp.asarray(horizon, jnp.float32))
         values = _finite({name: float(value) for name, value in metrics.items()}, step)
-        if step >= horizon or step // every > before // every:
+        if step >= horizon or (step // every > before // every and budget.affords()):
             values |= held_out(state, step)
         tell(values)
         done = step >= horizon or (keeper is not None and keeper.exhausted(step))

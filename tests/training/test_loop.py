@@ -90,6 +90,26 @@ def test_a_deadline_shortens_the_schedule_and_says_so():
     assert float(rate) < 0.05 * config.learning_rate
 
 
+@pytest.mark.parametrize("needed", [False, True])
+def test_slow_evaluations_take_little_of_a_limited_time_unless_they_are_needed(needed):
+    """Each takes 0.2 s; without a limit there would be thousands."""
+    config = TrainingConfig(steps=10_000_000, batch_size=16, piece=20, evaluate_every=20)
+    spent = []
+
+    def slowly(params):
+        began = time.monotonic()
+        time.sleep(0.2)
+        spent.append(time.monotonic() - began)
+        return {"w0": float(params["w"][0])}
+
+    score = {"score": lambda values: values["w0"]} if needed else {}
+    began = time.monotonic()
+    result = _fit(config, evaluate=slowly, deadline=began + 5.0, **score)
+    took = time.monotonic() - began
+    assert took < 8 and "holdout_w0" in result.history[-1].metrics
+    assert (sum(spent) > 0.5 * took) if needed else (sum(spent[:-1]) < 0.15 * took)
+
+
 def test_a_generous_deadline_changes_nothing():
     timed = _fit(deadline=time.monotonic() + 1e6)
     assert (np.asarray(timed.state.params["w"]) == np.asarray(_fit().state.params["w"])).all() and timed.cut == 0
