@@ -13,6 +13,8 @@ from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.inputs import scaled
 
+_BATCH = 32
+
 
 def held_out_terms(
     config: RVAEConfig,
@@ -35,10 +37,15 @@ def held_out_terms(
 
     @jax.jit
     def terms(params, batch):
-        # In small batches: with all pixels, the activations of all images at once would take gigabytes.
+        # In small batches: with all pixels, the activations of all images at once would take gigabytes. All of one
+        # size, some rows twice: a last, smaller batch would be a second program to compile.
+        n = len(batch["images"])
+        pieces = -(-n // _BATCH)
+        rows = jnp.arange(pieces * -(-n // pieces)) % n
         # Folded, not split: the same key serves every evaluation, so that they can be compared.
-        keyed = (batch, jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(batch["images"]))))
-        t = jax.lax.map(lambda b: _one(params, *b), keyed, batch_size=32)
+        keyed = (jax.tree.map(lambda v: v[rows], batch), jax.vmap(lambda i: jax.random.fold_in(key, i))(rows))
+        t = jax.lax.map(lambda b: _one(params, *b), keyed, batch_size=len(rows) // pieces)
+        t = jax.tree.map(lambda v: v[:n], t)
         return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t.present().items()}}
 
     return lambda params: {name: float(value) for name, value in terms(params, on_device).items()}

@@ -205,7 +205,10 @@ def _start(
     seeds: int,
 ) -> _Start:
     model, loss_fn, batch_fn = _functions(config, held_out["images"].shape[1:])
-    init, params, keys = jax.jit(lambda key, images: model.init(key=key, images=images)), [], []
+    # run once: on a CPU it is compiled three times as fast without optimisation
+    plain = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    init = jax.jit(lambda key, images: model.init(key=key, images=images), compiler_options=plain)
+    params, keys = [], []
     sample = scaled(seen[:_FOR_SCALES], scaling)
     evaluate = None
     for number in range(seed, seed + seeds):
