@@ -1,6 +1,12 @@
-"""Windows on rings about a centre that may lie anywhere: there a rotation is a shift along each ring.
+"""Windows on rings about a centre that may lie anywhere, as a Fourier series along each ring.
 
-A function on the rings is (b, c, p): channels, and samples, ring by ring, counter-clockwise along each.
+There a rotation turns each pair of a cosine's and a sine's coefficient, and the inner product of two windows, each
+pixel counted once, is that of their coefficients. What a band-limited decoder draws needs few of them: along a ring of
+radius r, a wave of angular frequency k has amplitudes J_n(k r), next to nothing for n above k r (Abramowitz and Stegun
+1964, 9.1.41 and 9.3).
+
+A function is (..., p) at samples, ring by ring, counter-clockwise along each, or (..., q) in coefficients: those of all
+cosines, then those of the sines.
 """
 
 from __future__ import annotations
@@ -17,13 +23,7 @@ from rvaejax.nets.polar import polar_points
 SPACING = 1.6  # largest distance of samples along a ring [px]
 WIDE = 40  # windows of more pixels have rings two pixels apart: more would be drawn than is told by the noise
 FINE = 8  # angles in each orientation's bin at which a correlation is evaluated
-
-
-class Spectrum(NamedTuple):
-    """Fourier series along each ring: sums over its samples times cosine and sine of n times their angle."""
-
-    cos: Float[Array, "b f n"]
-    sin: Float[Array, "b f n"]
+_TAIL = 4.0  # n from which J_n(x) < 1e-4: x + 4 x^(1/3)
 
 
 class Rings(NamedTuple):
@@ -31,33 +31,39 @@ class Rings(NamedTuple):
 
     Attributes:
         points: (p, 2) samples around the centre [half windows].
-        weight: (p,) area of the window that each stands for [px^2].
         sample: `(images (b, h, w, c), centre (b, 2) [half windows], scale) -> (b, c, p)`, bilinear; beyond the window,
             its border.
-        spectrum: `(b, c, p) -> Spectrum`.
-        correlate: `(x, t) -> (b, K FINE)`: the sum over all samples of x, turned back by each angle, times t, less what
-            is the same for all angles. Angle FINE k + i lies (i - (FINE - 1) / 2) / FINE bins beyond orientation k.
-        peak: `(x, t) -> (b,)`: the largest over these angles of the whole sum.
+        series: `(..., p) -> (..., q)`, coefficients; products of two functions' sum to the integral of their product
+            over the window [px^2]. Linear, of NumPy's arrays and of JAX's.
+        correlate: `(x (b, c, q), t (b, c, q)) -> (b, K FINE)`: the inner product of x, turned back by each angle, and
+            t, less what is the same for all angles. Angle FINE k + i lies (i - (FINE - 1) / 2) / FINE bins beyond
+            orientation k.
+        peak: `(x, t) -> (b,)`: the largest over these angles of the whole inner product.
         all_peaks: `(x (b), t (m)) -> (b, m)`: the same of all pairs, over the K orientations alone.
-        turned_back: `(x, weight (b, K FINE)) -> (b, c, p)`: x turned back by each angle, averaged with weights.
+        turned_back: `(x, weight (b, K FINE)) -> (b, c, q)`: x turned back by each angle, averaged with weights.
     """
 
     points: Float[np.ndarray, "p 2"]
-    weight: Float[np.ndarray, " p"]
     sample: Callable[..., Float[Array, "b c p"]]
-    spectrum: Callable[..., Spectrum]
+    series: Callable[..., Float[Array, "... q"]]
     correlate: Callable[..., Float[Array, "b angles"]]
     peak: Callable[..., Float[Array, " b"]]
     all_peaks: Callable[..., Float[Array, "b m"]]
-    turned_back: Callable[..., Float[Array, "b c p"]]
+    turned_back: Callable[..., Float[Array, "b c q"]]
 
 
-def build(size: int, orientations: int) -> Rings:
+def build(size: int, orientations: int, fastest: float = np.inf) -> Rings:
     """Rings of a window of `size` px, out to its border.
 
     Samples along a ring are a multiple of the orientations, so that a quarter turn of the window permutes them. Every
     pixel counts, however far apart the rings are: a sample is the mean over rings a pixel apart, with weights that fall
     in a straight line to the next ring.
+
+    Args:
+        size: of the window [px].
+        orientations: K.
+        fastest: angular frequency above which nothing is drawn [rad per half window]; coefficients that only faster
+            waves have are left out.
     """
     around = orientations * max(1, -(-int(np.pi * (size - 1) / SPACING) // orientations))
     points = polar_points(size, around, None).transpose(1, 0, 2).astype(np.float32)
@@ -66,46 +72,8 @@ def build(size: int, orientations: int) -> Rings:
     kept = every[:: 2 if size > WIDE else 1]
     near = np.stack([np.interp(every, kept, one) for one in np.eye(len(kept))]) * area
     weight = near.sum(1)
-    n = np.arange(around // 2 + 1)
-    phase = 2 * np.pi * np.outer(np.arange(around), n) / around
-    series = np.concatenate([np.cos(phase), np.sin(phase)], 1).astype(np.float32)
-    twice = np.where(n % (around // 2) == 0, 1.0, 2.0)[:, None] / around
-    back = np.concatenate([twice * np.cos(phase).T, -twice * np.sin(phase).T]).astype(np.float32)
-    fine = (np.arange(FINE * orientations) - (FINE - 1) / 2) * 2 * np.pi / (FINE * orientations)
-    angles = np.concatenate([np.cos(np.outer(n, fine)), np.sin(np.outer(n, fine))]).astype(np.float32)
-    to_sums = (np.concatenate([twice, twice]) * angles).astype(np.float32)
-    to_fits = to_sums.copy()
-    to_fits[0] = 0.0  # the rings' means: the same for all angles, and most of the sum
-
-    def spectrum(v: Float[Array, "b c p"]) -> Spectrum:
-        both = v.reshape(len(v), -1, around) @ series
-        return Spectrum(both[..., : len(n)], both[..., len(n) :])
-
-    def product(x: Spectrum, t: Spectrum) -> Float[Array, "b m"]:
-        real = (x.cos * t.cos + x.sin * t.sin).sum(1)
-        imag = (x.sin * t.cos - x.cos * t.sin).sum(1)
-        return jnp.concatenate([real, imag], -1)
-
-    def correlate(x: Spectrum, t: Spectrum) -> Float[Array, "b angles"]:
-        return product(x, t) @ to_fits
-
-    def peak(x: Spectrum, t: Spectrum) -> Float[Array, " b"]:
-        return (product(x, t) @ to_sums).max(-1)
-
-    def all_peaks(x: Spectrum, t: Spectrum) -> Float[Array, "b m"]:
-        def pairs(one, other):
-            return jnp.einsum("bfn,mfn->bmn", one, other)
-
-        real = pairs(x.cos, t.cos) + pairs(x.sin, t.sin)
-        imag = pairs(x.sin, t.cos) - pairs(x.cos, t.sin)
-        return (jnp.concatenate([real, imag], -1) @ to_sums[:, FINE // 2 :: FINE]).max(-1)
-
-    def turned_back(x: Spectrum, weight: Float[Array, "b angles"]) -> Float[Array, "b c p"]:
-        c, s = jnp.split((weight @ angles.T)[:, None], 2, axis=-1)
-        both = jnp.concatenate([x.cos * c + x.sin * s, x.cos * s - x.sin * c], -1) @ back
-        return both.reshape(len(both), -1, len(kept) * around)
-
     bilinear, means = _sampler(points.reshape(-1, 2), size), (near / weight[:, None]).astype(np.float32)
+    at = points[kept].reshape(-1, 2) / np.float32(size / 2)
 
     def sample(images, centre, scale=1.0):
         fine = bilinear(images, centre, scale)
@@ -114,9 +82,63 @@ def build(size: int, orientations: int) -> Rings:
         rings = fine.reshape(*fine.shape[:2], len(points), around)
         return jnp.einsum("kr,bcra->bcka", means, rings).reshape(*fine.shape[:2], -1)
 
-    at = points[kept].reshape(-1, 2) / np.float32(size / 2)
-    of = np.repeat(weight, around).astype(np.float32)
-    return Rings(at, of, sample, spectrum, correlate, peak, all_peaks, turned_back)
+    order, ring = np.meshgrid(np.arange(around // 2 + 1), np.arange(len(kept)))
+    reach = fastest * np.hypot(*at[::around].T)[ring]
+    order, ring = (v[order <= np.maximum(reach + _TAIL * np.cbrt(reach), 1)] for v in (order, ring))
+    phase = 2 * np.pi * np.outer(np.arange(around), np.arange(around // 2 + 1)) / around
+    waves = np.concatenate([np.cos(phase), np.sin(phase)], 1).astype(np.float32)
+    scale = np.sqrt(weight[ring] * np.where(order % (around // 2) == 0, 1.0, 2.0) / around).astype(np.float32)
+    where = np.concatenate([ring * waves.shape[1] + order, ring * waves.shape[1] + around // 2 + 1 + order])
+    scales = np.concatenate([scale, scale])
+
+    def series(v):
+        both = v.reshape(*v.shape[:-1], len(kept), around) @ waves
+        return both.reshape(*v.shape[:-1], -1)[..., where] * scales.reshape((1,) * (v.ndim - 1) + (-1,))
+
+    fine = (np.arange(FINE * orientations) - (FINE - 1) / 2) * 2 * np.pi / (FINE * orientations)
+    orders = np.arange(order.max() + 1)
+    angles = np.concatenate([np.cos(np.outer(orders, fine)), np.sin(np.outer(orders, fine))]).astype(np.float32)
+    varying = angles.copy()
+    varying[0] = 0.0  # the rings' means: the same for all angles, and most of the sum
+    of_order = (order[:, None] == orders[None]).astype(np.float32)
+    # coefficients by order and ring, as a table with gaps
+    spot = np.full((len(orders), len(kept)), len(order))
+    spot[order, ring] = np.arange(len(order))
+
+    def halves(v: Float[Array, "... q"]) -> tuple[Float[Array, "... h"], Float[Array, "... h"]]:
+        return v[..., : len(order)], v[..., len(order) :]
+
+    def product(x: Float[Array, "b c q"], t: Float[Array, "b c q"]) -> Float[Array, "b m"]:
+        (xc, xs), (tc, ts) = halves(x), halves(t)
+        real, imag = (xc * tc + xs * ts).sum(1), (xs * tc - xc * ts).sum(1)
+        return jnp.concatenate([real @ of_order, imag @ of_order], -1)
+
+    def correlate(x, t):
+        return product(x, t) @ varying
+
+    def peak(x, t):
+        return (product(x, t) @ angles).max(-1)
+
+    def table(v: Float[Array, "b c h"]) -> Float[Array, "n b cr"]:
+        with_gap = jnp.concatenate([v, jnp.zeros((*v.shape[:-1], 1), v.dtype)], -1)
+        return jnp.moveaxis(with_gap[..., spot], 2, 0).reshape(len(orders), len(v), -1)
+
+    def all_peaks(x, t):
+        xc, xs, tc, ts = (table(half) for v in (x, t) for half in halves(v))
+        # of each order, both sums of all pairs at once
+        left, right = jnp.concatenate([xc, xs], -1), jnp.concatenate([tc, ts], -1)
+        turned = jnp.concatenate([xs, -xc], -1)
+        pairs = [jnp.einsum("nbk,nmk->nbm", one, right) for one in (left, turned)]
+        both = jnp.moveaxis(jnp.concatenate(pairs), 0, -1)
+        return (both @ angles[:, FINE // 2 :: FINE]).max(-1)
+
+    def turned_back(x, weight):
+        cos, sin = (v[:, None] for v in halves((weight @ angles.T)[:, turns]))
+        c, s = halves(x)
+        return jnp.concatenate([c * cos + s * sin, s * cos - c * sin], -1)
+
+    turns = np.concatenate([order, len(orders) + order])
+    return Rings(at, sample, series, correlate, peak, all_peaks, turned_back)
 
 
 def _sampler(points: Float[np.ndarray, "p 2"], size: int) -> Callable[..., Float[Array, "b c p"]]:

@@ -29,7 +29,7 @@ from rvaejax.nets.decoders import DecoderFns
 from rvaejax.nets.encoders import Circular, Encoded, Normal
 from rvaejax.rvae import proposals
 from rvaejax.rvae.config import PolarEncoder, RVAEConfig
-from rvaejax.rvae.lighting import free_of, solve
+from rvaejax.rvae.lighting import InnerProduct, solve
 from rvaejax.rvae.likelihoods import LikelihoodFns
 from rvaejax.rvae.posteriors import Posteriors
 from rvaejax.rvae.priors.functions import as_they_are
@@ -41,10 +41,10 @@ _MOST = 8  # dimensions of the content that slopes are taken along; a wider cont
 class _Drawn(NamedTuple):
     """What is drawn on the rings, as natural parameters and as means, and the slopes of both along the content."""
 
-    natural: Float[Array, "b c p"]
-    mean: Float[Array, "b c p"]
-    natural_slope: Float[Array, "d b c p"]
-    mean_slope: Float[Array, "d b c p"]
+    natural: Float[Array, "b c q"]
+    mean: Float[Array, "b c q"]
+    natural_slope: Float[Array, "d b c q"]
+    mean_slope: Float[Array, "d b c q"]
 
 
 def build(
@@ -64,11 +64,12 @@ def build(
     if config.ascent is None or config.target is not None or not isinstance(config.encoder, PolarEncoder):
         return None
     options, of_content = config.ascent, config.content_dim <= _MOST
-    grid = rings.build(shape[0], config.encoder.orientations)
-    draw_at = decoder.at(grid.points)
-    unlit = free_of(getattr(config.likelihood, "lighting", None), grid.points, grid.weight)
-    propose = proposals.build(grid, getattr(config.likelihood, "lighting", None))
-    weight, most = grid.weight[None, None], options.candidates if of_content else 0
+    grid = rings.build(shape[0], config.encoder.orientations, decoder.fastest if likelihood.linear else np.inf)
+    on_rings = decoder.at(grid.points, grid.series if likelihood.linear else lambda drawn: drawn)
+    level = grid.series(np.concatenate([np.ones((1, len(grid.points)), np.float32), grid.points.T]))
+    light = InnerProduct(getattr(config.likelihood, "lighting", None), np.asarray(level))
+    propose = proposals.build(grid, light, options.candidates)
+    among = bool(options.candidates and of_content)
 
     def ascend(
         params: PyTree, images: Float[Array, "b h w c"], q: Encoded, y, temperature=1.0, share=1.0, together=False
@@ -78,8 +79,9 @@ def build(
 
         def draw_of(z: Float[Array, "b d"], y: Float[Array, "b k"]):
             value = jax.vmap(lambda v: families.content.value(v, prior))(z)
-            drawn = draw_at(params["decoder"], jnp.concatenate([share * value, y], -1)).mT
-            return likelihood.natural(params["likelihood"], drawn), likelihood.mean(drawn)
+            drawn = on_rings(params["decoder"], jnp.concatenate([share * value, y], -1))
+            natural, mean = likelihood.natural(params["likelihood"], drawn), likelihood.mean(drawn)
+            return (natural, mean) if likelihood.linear else (grid.series(natural), grid.series(mean))
 
         def draw(z: Float[Array, "b d"]):
             return draw_of(z, y)
@@ -87,20 +89,16 @@ def build(
         def log_prior(z: Float[Array, " d"]):
             return config.content_weight * _log_prior(families, z, prior)
 
-        sampled = grid.sample(images, *_pose(families, params, start))
-        x, (z, log_sd) = grid.spectrum(sampled), start.content
-        others, their_y = z[:most], y[:most]
-        if not together:
-            others = params.get("remembered", z[:0])
-            their_y = jnp.zeros((len(others), y.shape[-1]))
-        if len(others):
-            z = propose(draw_of, sampled, z, y, others, their_y, log_prior, temperature, together)
+        x, (z, log_sd) = grid.series(grid.sample(images, *_pose(families, params, start))), start.content
+        if among if together else "remembered" in params:
+            others = None if together else params["remembered"]
+            z = propose(draw_of, x, z, y, others, log_prior, temperature)
         for _ in range(options.rounds):
             drawn = _with_slopes(draw, z) if of_content else _flat(draw, z)
-            fits = grid.correlate(x, grid.spectrum(drawn.natural * weight)) / temperature
+            fits = grid.correlate(x, drawn.natural) / temperature
             if of_content:
                 left = grid.turned_back(x, jax.nn.softmax(fits)) - drawn.mean
-                gradient, curvature = _uphill(left, drawn, unlit, weight)
+                gradient, curvature = _uphill(left, drawn, light)
                 pull = jax.vmap(jax.grad(log_prior))(z)
                 precision = curvature / temperature + config.content_weight * jnp.eye(z.shape[-1])[None]
                 z = z + _bounded(solve(precision, gradient / temperature + pull), options.longest)
@@ -172,19 +170,16 @@ def _with_slopes(draw: Callable[..., tuple[Array, Array]], z: Float[Array, "b d"
 
 
 def _uphill(
-    left: Float[Array, "b c p"],
-    drawn: _Drawn,
-    unlit: Callable[..., Callable[..., Array]],
-    weight: Float[np.ndarray, "1 1 p"],
+    left: Float[Array, "b c q"], drawn: _Drawn, light: InnerProduct
 ) -> tuple[Float[Array, "b d"], Float[Array, "b d d"]]:
     """Slope of the log-likelihood along the content, in the likeliest light, and Gauss and Newton's curvature."""
     d, b = drawn.mean_slope.shape[:2]
     size = (drawn.mean_slope**2).sum((0, 2, 3))
     noise = (drawn.natural_slope * drawn.mean_slope).sum((0, 2, 3)) / jnp.maximum(size, 1e-20)  # 1 / variance
-    free = unlit(drawn.mean, noise)
-    slope = (drawn.natural_slope * weight[None]).reshape(d, b, -1)
-    gradient = jnp.einsum("dbp,bp->bd", slope, free(left).reshape(b, -1))
-    curvature = jnp.einsum("dbp,ebp->bde", slope, jax.vmap(free)(drawn.mean_slope).reshape(d, b, -1))
+    free = light.free(drawn.mean, noise)
+    slope = drawn.natural_slope.reshape(d, b, -1)
+    gradient = jnp.einsum("dbq,bq->bd", slope, free(left).reshape(b, -1))
+    curvature = jnp.einsum("dbq,ebq->bde", slope, jax.vmap(free)(drawn.mean_slope).reshape(d, b, -1))
     return gradient, 0.5 * (curvature + curvature.mT)
 
 

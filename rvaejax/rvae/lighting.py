@@ -62,80 +62,78 @@ def matched(
     return Matched(lit, penalties.sum())
 
 
-def free_of(
-    config: Lighting | None, points: Float[np.ndarray, "p 2"], weight: Float[np.ndarray, " p"]
-) -> Callable[..., Callable[[Float[Array, "b c p"]], Float[Array, "b c p"]]]:
-    """What a change of light cannot explain of a difference between an image and what is drawn.
+class InnerProduct(NamedTuple):
+    """Where images are compared by inner products of some coefficients, what light does to them.
 
-    Args:
+    Attributes:
         config: standard deviations of the light's prior; None for one light.
-        points: samples (p, 2), in all directions alike, so that offset and slopes are told apart.
-        weight: pixels that each stands for.
-
-    Returns:
-        `(drawn (b, c, p), precision of a pixel (b,)) -> (differences (b, c, p) -> the same, less the light)`.
+        level: (3, q) an offset of 1 and slopes of 1 a half window, orthogonal.
     """
-    if config is None:
-        return lambda drawn, precision: lambda v: v
-    level = np.column_stack([np.ones(len(points)), points]).astype(np.float32)
-    variances = np.asarray([config.offset, config.slope, config.slope], np.float32) ** 2 + 1e-12
-    weight, norms = weight[None, None], (weight[:, None] * level**2).sum(0)
 
-    def of(drawn, precision):
-        shares = 1 / (norms[None] + 1 / (precision[:, None] * variances[None]))
+    config: Lighting | None
+    level: Float[np.ndarray, "3 q"]
+
+    def _norms(self) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
+        """Squared norms of what levels, and prior variances of its coefficients."""
+        assert self.config is not None
+        c, norms = self.config, (self.level**2).sum(1)
+        return norms, np.asarray([c.offset, c.slope, c.slope], np.float32) ** 2
+
+    def free(
+        self, drawn: Float[Array, "b c q"], precision: Float[Array, " b"]
+    ) -> Callable[[Float[Array, "b c q"]], Float[Array, "b c q"]]:
+        """Takes from a difference between images and what is drawn of them what a change of light can explain.
+
+        Args:
+            drawn: what a gain multiplies.
+            precision: of a pixel.
+        """
+        if self.config is None:
+            return lambda v: v
+        norms, variances = self._norms()
+        shares = 1 / (norms[None] + 1 / (precision[:, None] * (variances + 1e-12)[None]))
 
         def levelled(v):
-            found = ((v * weight) @ level) * shares[:, None]
-            return v - found @ level.T
+            return v - ((v @ self.level.T) * shares[:, None]) @ self.level
 
         own = levelled(drawn)
-        whole = (own * own * weight).sum(-1) + 1 / (precision[:, None] * (config.gain**2 + 1e-12))
+        whole = (own * own).sum(-1) + 1 / (precision[:, None] * (self.config.gain**2 + 1e-12))
 
         def free(v):
             rest = levelled(v)
-            return rest - ((rest * own * weight).sum(-1) / whole)[..., None] * own
+            return rest - ((rest * own).sum(-1) / whole)[..., None] * own
 
         return free
 
-    return of
+    def fits(
+        self, precision: Float[Array, ""]
+    ) -> tuple[Callable[[Float[Array, "b c q"]], Float[Array, "b c q"]], Callable[..., Float[Array, "..."]]]:
+        """The log-likelihood in the likeliest light, from products of images and what is drawn.
 
+        The gain is that of all channels.
 
-def fits_of(
-    config: Lighting | None,
-    points: Float[np.ndarray, "p 2"],
-    weight: Float[np.ndarray, " p"],
-    precision: Float[Array, ""],
-) -> tuple[Callable[[Float[Array, "b c p"]], Float[Array, "b c p"]], Callable[..., Float[Array, "..."]]]:
-    """The log-likelihood in the likeliest light, from sums over an image and what is drawn; the gain is all channels'.
+        Args:
+            precision: of a pixel.
 
-    Args:
-        config: standard deviations of the light's prior; None for one light.
-        points: samples (p, 2), in all directions alike.
-        weight: pixels that each stands for.
-        precision: of a pixel.
+        Returns:
+            level, which takes from both what offset and slopes explain; it commutes with rotations. And
+            `(overlap, size) -> fit` [nat], up to what is the same for all that can be drawn of an image: `overlap`
+            their product, `size` that of what is drawn with itself, both levelled.
+        """
+        if self.config is None:
+            return lambda v: v, lambda overlap, size: precision * (overlap - 0.5 * size)
+        norms, variances = self._norms()
+        # the square root of the projection, because both sides of a product are levelled
+        shares = (1 - jnp.sqrt(1 / (1 + precision * norms * variances))) / norms
+        of_gain = 1 / (precision * (self.config.gain**2 + 1e-12))
 
-    Returns:
-        level, which takes from both what offset and slopes explain; it commutes with rotations. And
-        `(overlap, size) -> fit` [nat], up to what is the same for all that can be drawn of an image: `overlap` their
-        weighted product, `size` that of what is drawn with itself, both levelled.
-    """
-    if config is None:
-        return lambda v: v, lambda overlap, size: precision * (overlap - 0.5 * size)
-    functions = np.column_stack([np.ones(len(points)), points]).astype(np.float32)
-    norms = (weight[:, None] * functions**2).sum(0)
-    basis = (functions / np.sqrt(norms)).astype(np.float32)
-    variances = norms * np.asarray([config.offset, config.slope, config.slope], np.float32) ** 2
-    # the square root of the projection, because both sides of a product are levelled
-    share = 1 - jnp.sqrt(1 / (1 + precision * variances))
-    of_gain = 1 / (precision * (config.gain**2 + 1e-12))
+        def level(v):
+            return v - ((v @ self.level.T) * shares[None, None]) @ self.level
 
-    def level(v: Float[Array, "b c p"]) -> Float[Array, "b c p"]:
-        return v - (((v * weight[None, None]) @ basis) * share[None, None]) @ basis.T
+        def fit(overlap, size):
+            return precision * (overlap - 0.5 * size + 0.5 * (overlap - size) ** 2 / (size + of_gain))
 
-    def fit(overlap, size):
-        return precision * (overlap - 0.5 * size + 0.5 * (overlap - size) ** 2 / (size + of_gain))
-
-    return level, fit
+        return level, fit
 
 
 def solve(a: Float[Array, "b n n"], b: Float[Array, "b n"]) -> Float[Array, "b n"]:

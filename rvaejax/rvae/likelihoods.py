@@ -27,6 +27,7 @@ class LikelihoodFns(NamedTuple):
             times it.
         match: `(params, x (p, c), drawn (p, c), points (p, 2), scale) -> Matched`: what is drawn in the light in which
             the image was taken; `scale` is how many pixels of the window each of the p stands for.
+        linear: what is drawn is the mean, and the natural parameter a multiple of it.
     """
 
     init: Callable[[], PyTree]
@@ -34,6 +35,7 @@ class LikelihoodFns(NamedTuple):
     mean: Callable[[Float[Array, "..."]], Float[Array, "..."]]
     natural: Callable[..., Float[Array, "..."]]
     match: Callable[..., Matched] = lambda params, x, drawn, points, scale: Matched(drawn, jnp.zeros(()))
+    linear: bool = True
 
 
 def log_unit_gaussian(x: Float[Array, "..."], mean: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -106,10 +108,12 @@ def build(config: Likelihood) -> LikelihoodFns:
         natural = lambda params, mean: config.sd**-2 * mean  # noqa: E731
         return LikelihoodFns(dict, lambda params, x, mean: log_gaussian(x, mean, log_sd), _same, natural)
     if isinstance(config, Bernoulli):
-        return LikelihoodFns(dict, lambda params, x, drawn: log_bernoulli(x, drawn), jax.nn.sigmoid, _as_drawn)
+        return LikelihoodFns(
+            dict, lambda params, x, drawn: log_bernoulli(x, drawn), jax.nn.sigmoid, _as_drawn, linear=False
+        )
     if isinstance(config, ContinuousBernoulli):
         log_prob, mean = log_continuous_bernoulli, mean_continuous_bernoulli
-        return LikelihoodFns(dict, lambda params, x, drawn: log_prob(x, drawn), mean, _as_drawn)
+        return LikelihoodFns(dict, lambda params, x, drawn: log_prob(x, drawn), mean, _as_drawn, linear=False)
     raw, lighting = math.log(math.expm1(config.initial - config.floor)), config.lighting
     learned = LikelihoodFns(
         lambda: {"raw_sd": jnp.asarray(raw, jnp.float32)},

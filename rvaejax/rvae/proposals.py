@@ -22,55 +22,57 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rvaejax.nets.rings import Rings
-from rvaejax.rvae.families import Lighting
-from rvaejax.rvae.lighting import fits_of
+from rvaejax.rvae.lighting import InnerProduct
 
 _EQUAL = 10.0  # log-densities that differ by less, or are better by less, tell nothing [nat]
 _NEAR = 0.3  # standard deviation of the kernel by which contents are dense, whose own is about 1
 LogPrior = Callable[[Float[Array, " d"]], Float[Array, ""]]
-Draw = Callable[[Float[Array, "b d"], Float[Array, "b k"]], tuple[Float[Array, "b c p"], Float[Array, "b c p"]]]
+Draw = Callable[[Float[Array, "b d"], Float[Array, "b k"]], tuple[Float[Array, "b c q"], Float[Array, "b c q"]]]
 
 
-def build(grid: Rings, light: Lighting | None) -> Callable[..., Float[Array, "b d"]]:
+def build(grid: Rings, light: InnerProduct, candidates: int) -> Callable[..., Float[Array, "b d"]]:
     """Where each image had better start from.
 
     Args:
         grid: the rings on which images are compared.
-        light: in which they were taken; None for one light.
+        light: in which they were taken.
+        candidates: of a batch, how many propose themselves.
 
     Returns:
-        `(draw, x (b, c, p), z (b, d), y (b, k), others (m, d), their_y (m, k), log_prior, temperature, training) ->
-        (b, d)`: for each image x, sampled on the rings, its own content z, or that of another if the log-density of
-        image and content, at the best orientation, is higher by 10 nat; in training, if it is not lower by 10 nat.
-        `draw` gives natural parameters and means on the rings of contents and classes; of another class (y, one-hot) no
-        content is tried. All pairs are compared at the orientations' bins, the chosen and the own content at all finer
-        angles.
+        `(draw, x (b, c, q), z (b, d), y (b, k), others (m, d), log_prior, temperature) -> (b, d)`: for each image x, in
+        coefficients on the rings, its own content z, or that of another if the log-density of image and content, at
+        the best orientation, is higher by 10 nat. In training, where others are None, these are the batch's first
+        candidates, and one is taken if it is not lower by 10 nat. `draw` gives natural parameters and means of contents
+        and classes; of another class (y, one-hot) no content is tried. All pairs are compared at the orientations'
+        bins, the chosen and the own content at all finer angles.
     """
-    weight = grid.weight[None, None]
 
     def propose(
-        draw: Draw, x, z, y, others, their_y, log_prior: LogPrior, temperature, training: bool
+        draw: Draw, x, z, y, others: Float[Array, "m d"] | None, log_prior: LogPrior, temperature
     ) -> Float[Array, "b d"]:
-        natural, mean = draw(others, their_y)
+        training = others is None
+        natural, mean = draw(z, y)
         precision = (natural * mean).sum() / jnp.maximum((mean**2).sum(), 1e-20)
-        level, fit = fits_of(light, grid.points, grid.weight, precision)
+        level, fit = light.fits(precision)
 
-        def prepared(mean):
+        def prepared(mean, z):
             drawn = level(mean)
-            return grid.spectrum(drawn * weight), (drawn**2 * weight).sum((1, 2))
+            return drawn, (drawn**2).sum((1, 2)), temperature * jax.vmap(log_prior)(z)
 
-        (other, size), (own, own_size) = prepared(mean), prepared(draw(z, y)[1])
-        seen = grid.spectrum(level(x))
-        prior, own_prior = (temperature * jax.vmap(log_prior)(v) for v in (others, z))
+        own, own_size, own_prior = prepared(mean, z)
+        if others is None:
+            others, other, size, prior = (v[:candidates] for v in (z, own, own_size, own_prior))
+        else:
+            other, size, prior = prepared(draw(others, jnp.zeros((len(others), y.shape[-1])))[1], others)
+        seen = level(x)
         tried = fit(grid.all_peaks(seen, other), size[None]) + prior[None]
-        if y.shape[-1]:
-            tried = jnp.where(y @ their_y.T > 0.5, tried, -jnp.inf)
+        if training and y.shape[-1]:
+            tried = jnp.where(y @ y[: len(others)].T > 0.5, tried, -jnp.inf)
         apart = ((others[:, None] - others[None]) ** 2).sum(-1)
         equal = tried >= tried.max(-1, keepdims=True) - _EQUAL
         dense = equal.astype(z.dtype) @ jnp.exp(-0.5 * apart / _NEAR**2)  # of those that explain this image as well
         best = jnp.argmax(jnp.where(equal, dense, -1.0), axis=-1)
-        chosen = jax.tree.map(lambda v: v[best], other)
-        better = fit(grid.peak(seen, chosen), size[best]) + prior[best]
+        better = fit(grid.peak(seen, other[best]), size[best]) + prior[best]
         better -= fit(grid.peak(seen, own), own_size) + own_prior
         moves = (better > (-_EQUAL if training else _EQUAL)) & (tried.max(-1) > -jnp.inf)
         return jnp.where(moves[:, None], others[best], z)

@@ -7,7 +7,7 @@ import pytest
 
 from rvaejax.nets import decoders, pixelwise
 from rvaejax.nets.config import FourierDecoder, SpatialDecoder
-from rvaejax.nets.decoders import _cos_turns, _harmonics, fourier_modes
+from rvaejax.nets.fourier import _cos_turns, harmonics, modes
 
 
 def test_fast_cosine_matches_the_library():
@@ -23,7 +23,7 @@ def test_fourier_decoder_is_its_sum_of_waves():
     net = decoders.build(config, size, channels, content_dim=2)
     params = net.init(key=jax.random.key(0))
     points, content = jax.random.uniform(jax.random.key(1), (6, 2), minval=-1), jnp.array([0.3, -0.8])
-    highest, envelope = fourier_modes(config, size)
+    highest, envelope = modes(config, size)
     p = params["params"]
     h = np.tanh(content @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"])
     a = np.asarray(h @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]).reshape(2, channels, *envelope.shape) * envelope
@@ -37,7 +37,7 @@ def test_fourier_decoder_is_its_sum_of_waves():
 
 
 def test_harmonics_count_from_zero():
-    cos, sin = _harmonics(jnp.array([0.1, 0.3]), 3)
+    cos, sin = harmonics(jnp.array([0.1, 0.3]), 3)
     n = np.arange(4)[:, None]
     assert np.allclose(cos, np.cos(2 * np.pi * n * np.array([0.1, 0.3])), atol=1e-6)
     assert np.allclose(sin, np.sin(2 * np.pi * n * np.array([0.1, 0.3])), atol=1e-6)
@@ -46,8 +46,8 @@ def test_harmonics_count_from_zero():
 def test_bandwidth_follows_pixels_not_windows():
     """The same cutoff in cycles per pixel asks for twice the modes in twice the window, up to the cap."""
     config = FourierDecoder(cutoff=0.2, max_modes=100)
-    assert fourier_modes(config, 64)[0] == pytest.approx(2 * fourier_modes(config, 32)[0], abs=1)
-    assert fourier_modes(FourierDecoder(cutoff=0.2, max_modes=7), 64)[0] == 7
+    assert modes(config, 64)[0] == pytest.approx(2 * modes(config, 32)[0], abs=1)
+    assert modes(FourierDecoder(cutoff=0.2, max_modes=7), 64)[0] == 7
 
 
 @pytest.mark.parametrize("config", [SpatialDecoder(hidden=16), FourierDecoder(hidden=16)])
