@@ -59,7 +59,8 @@ class Budget:
 
     The first piece compiles and is not counted; the rate is that of the pieces since, the recent ones counting more,
     because the machine may be shared. Evaluations to come are expected to take as long as the last one did, or a third
-    of the first, which compiles; the first as long as the first piece, which compiles too.
+    of the first, which compiles; the first as long as the first piece, which compiles too, but at most a quarter of the
+    whole time: a guess ends no training.
 
     Args:
         deadline: `time.monotonic()` by which to be done, or None.
@@ -88,12 +89,12 @@ class Budget:
     def horizon(self, step: int, taken: int, seconds: float) -> int:
         """The step to end at, after a piece of `taken` steps up to `step` that took `seconds`."""
         self.pieces += 1
-        if self.pieces == 1 and self.every and not self.evaluating:
-            self.evaluation = seconds
         if self.deadline is None:
             return self.steps
         left = self.deadline - time.monotonic()
-        if left <= self.evaluation:
+        if self.pieces == 1 and self.every and not self.evaluating:
+            self.evaluation = min(seconds, 0.25 * (self.deadline - self.began))
+        if left <= (self.evaluation if self.evaluating else 0):
             return step
         if self.pieces == 1 or not taken:
             return self.steps

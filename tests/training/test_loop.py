@@ -10,6 +10,7 @@ import pytest
 
 from rvaejax.errors import ConfigError, FormatError, MissingFileError
 from rvaejax.training import Interrupted, TrainingConfig, catch_signals, checkpoints, fit
+from rvaejax.training.loop import Budget
 from rvaejax.training.state import init_state, learning_rate, make_piece, random_rows
 
 KEY = jax.random.key(0)
@@ -106,8 +107,22 @@ def test_slow_evaluations_take_little_of_a_limited_time_unless_they_are_needed(n
     began = time.monotonic()
     result = _fit(config, evaluate=slowly, deadline=began + 5.0, **score)
     took = time.monotonic() - began
-    assert took < 8 and "holdout_w0" in result.history[-1].metrics
+    assert took < 8 and "holdout_w0" in result.history[-1].metrics and len(spent) > 2
     assert (sum(spent) > 0.5 * took) if needed else (sum(spent[:-1]) < 0.15 * took)
+
+
+def test_a_guess_of_what_an_evaluation_takes_ends_no_training(monkeypatch):
+    """The first piece compiles for 6 of 10 seconds: what is left is trained in."""
+    now = [100.0]
+    monkeypatch.setattr("rvaejax.training.loop.time.monotonic", lambda: now[0])
+    budget = Budget(110.0, 1000, 200, False)
+    now[0] += 6.0
+    assert budget.horizon(10, 10, 6.0) == 1000
+    now[0] += 0.1
+    assert 20 < budget.horizon(20, 10, 0.1) < 400
+    budget.evaluated(3.0)
+    now[0] += 3.5
+    assert budget.horizon(30, 10, 0.1) == 30  # that it takes another second is known by now
 
 
 def test_a_generous_deadline_changes_nothing():
