@@ -18,9 +18,10 @@ from rvaejax.errors import NoAtomsError
 from rvaejax.segmentation.config import SegmenterConfig
 from rvaejax.segmentation.predict import predict_maps
 from rvaejax.segmentation.record import Segmenter
-from rvaejax.segmentation.train import QUICK, VALIDATION_SEED
+from rvaejax.segmentation.train import VALIDATION_SEED
 from rvaejax.simulate.config import SPECIES, ImagingConfig, SheetConfig
 from rvaejax.simulate.dataset import LabelledImage, labelled_batch
+from rvaejax.training.cache import QUICK
 from rvaejax.types import Atoms, Movie
 
 TEST_SEED = VALIDATION_SEED + 1

@@ -30,6 +30,7 @@ from rvaejax.rvae.record import SeedScore, TrainedRVAE
 from rvaejax.rvae.reporting import metrics_row, reporter
 from rvaejax.rvae.seeds import Evaluate, best_member, check_seeds, evaluation, side_by_side, stack
 from rvaejax.rvae.storage import load_model, save_model
+from rvaejax.training.cache import QUICK
 from rvaejax.training.config import TrainingConfig
 from rvaejax.training.loop import Report, fit
 from rvaejax.training.state import BatchFn, LossFn
@@ -205,9 +206,8 @@ def _start(
     seeds: int,
 ) -> _Start:
     model, loss_fn, batch_fn = _functions(config, held_out["images"].shape[1:])
-    # run once: on a CPU it is compiled three times as fast without optimisation
-    plain = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    init = jax.jit(lambda key, images: model.init(key=key, images=images), compiler_options=plain)
+    quick = QUICK if jax.default_backend() == "cpu" else None
+    init = jax.jit(lambda key, images: model.init(key=key, images=images), compiler_options=quick)
     params, keys = [], []
     sample = scaled(seen[:_FOR_SCALES], scaling)
     evaluate = None

@@ -24,12 +24,12 @@ from rvaejax.segmentation.scaling import robust_scale
 from rvaejax.simulate.bank import shipped_bank
 from rvaejax.simulate.dataset import labelled_batch
 from rvaejax.training.best import Best
+from rvaejax.training.cache import QUICK
 from rvaejax.training.loop import FitResult, Report, fit
 from rvaejax.training.state import BatchFn, LossFn
 
 VALIDATION_SEED = 10_000_019  # no training draws from it: a seed of the same number gives another stream
 VALIDATION_IMAGES = 32
-QUICK = {"xla_backend_optimization_level": 0}  # for what runs once: compiles in a fraction of the time
 PM_PER_F1 = 1e-4  # share of F1 that a position error of 1 pm is worth, where F1 decides
 
 

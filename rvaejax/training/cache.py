@@ -14,6 +14,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 CHOSEN = "JAX_COMPILATION_CACHE_DIR"
+QUICK = {"xla_backend_optimization_level": 0}  # compiler's options for what runs once: ready in a fraction of the time
 LARGEST = 1 << 30  # bytes; beyond it, the oldest programs go
 _OPTIONS = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
