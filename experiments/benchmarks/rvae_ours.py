@@ -92,7 +92,7 @@ def train(data: str, program: str, seed: int, content_dim: int, seconds: float, 
     Its held-out evaluations count as training, what is left of compiling does not.
     """
     subimages, reports = read_subimages(data), []
-    longer = seconds / 0.9 if seconds < 45 else seconds + 5  # `train` keeps a tenth, at most 5 s, for what follows
+    longer = seconds / 0.9 if seconds < 63 else seconds + 7  # `train` keeps a tenth, at most 7 s, for what follows
 
     def report(r: Report) -> None:
         reports.append((time.monotonic(), r.seconds))

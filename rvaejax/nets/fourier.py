@@ -107,7 +107,9 @@ def harmonics(turns: Float[Array, "*b p"], highest: int) -> tuple[Float[Array, "
 
 
 @jax.custom_jvp
-def _harmonics(turns: Float[Array, "*b 1 p"], n: Float[Array, "*1 n 1"]):
+def _harmonics(
+    turns: Float[Array, "*b 1 p"], n: Float[Array, "... n 1"]
+) -> tuple[Float[Array, "*b n p"], Float[Array, "*b n p"]]:
     every = n * turns
     return _cos_turns(every), _cos_turns(every - 0.25)
 

@@ -13,34 +13,44 @@ from rvaejax.nets.fourier import _cos_turns, harmonics, modes
 def test_fast_cosine_matches_the_library():
     turns = jnp.linspace(-3, 3, 10_001)
     assert np.allclose(_cos_turns(turns), np.cos(2 * np.pi * np.asarray(turns, np.float64)), atol=3e-6)
-    slope = jax.vmap(jax.grad(_cos_turns))(turns)
-    assert np.allclose(slope, -2 * np.pi * np.sin(2 * np.pi * np.asarray(turns, np.float64)), atol=1e-4)
 
 
-def test_fourier_decoder_is_its_sum_of_waves():
-    """Against the sum over modes written out."""
+@pytest.mark.parametrize("axes", [1, 2])
+def test_fourier_decoder_is_its_sum_of_waves(axes):
+    """Against the sum over modes written out; along one axis there are none across it."""
     config, size, channels = FourierDecoder(cutoff=0.2, period=1.5, hidden=8, layers=1), 10, 2
-    net = decoders.build(config, size, channels, content_dim=2)
+    net = decoders.build(config, size, channels, 2, axes)
     params = net.init(key=jax.random.key(0))
     points, content = jax.random.uniform(jax.random.key(1), (6, 2), minval=-1), jnp.array([0.3, -0.8])
-    highest, envelope = modes(config, size)
+    highest, envelope = modes(config, size, axes)
+    across = highest if axes == 2 else 0
     p = params["params"]
     h = np.tanh(content @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"])
     a = np.asarray(h @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]).reshape(2, channels, *envelope.shape) * envelope
     expected = np.zeros((6, channels))
     for n in range(highest + 1):
-        for m in range(-highest, highest + 1):
+        for m in range(-across, across + 1):
             wave = np.exp(2j * np.pi * (np.asarray(points) @ [n, m]) / (2 * config.period))
             for c in range(channels):
-                expected[:, c] += ((a[0, c, n, m + highest] + 1j * a[1, c, n, m + highest]) * wave).real
+                expected[:, c] += ((a[0, c, n, m + across] + 1j * a[1, c, n, m + across]) * wave).real
     assert np.allclose(net.apply(params, points, content), expected, atol=1e-4)
 
 
 def test_harmonics_count_from_zero():
-    cos, sin = harmonics(jnp.array([0.1, 0.3]), 3)
+    turns = jnp.array([0.1, 0.3])
+    cos, sin = harmonics(turns, 3)
     n = np.arange(4)[:, None]
     assert np.allclose(cos, np.cos(2 * np.pi * n * np.array([0.1, 0.3])), atol=1e-6)
     assert np.allclose(sin, np.sin(2 * np.pi * n * np.array([0.1, 0.3])), atol=1e-6)
+    # their slopes, forwards and backwards, of a batch as of each
+    batch = jnp.stack([turns, -turns])
+    _, slopes = jax.jvp(lambda t: harmonics(t, 3), (batch,), (jnp.ones_like(batch),))
+    for found, expected in zip(
+        slopes, (-2 * np.pi * n * np.asarray(sin), 2 * np.pi * n * np.asarray(cos)), strict=True
+    ):
+        assert np.allclose(found[0], expected, atol=1e-4)
+    gathered = jax.grad(lambda t: (harmonics(t, 3)[0] * jnp.arange(4.0)[None, :, None]).sum())(batch)
+    assert np.allclose(gathered[0], (-2 * np.pi * n**2 * np.asarray(sin)).sum(0), atol=1e-3)
 
 
 def test_bandwidth_follows_pixels_not_windows():
