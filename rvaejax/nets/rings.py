@@ -23,7 +23,7 @@ from rvaejax.nets.polar import polar_points
 SPACING = 1.6  # largest distance of samples along a ring [px]
 WIDE = 40  # windows of more pixels have rings two pixels apart: more would be drawn than is told by the noise
 FINE = 8  # angles in each orientation's bin at which a correlation is evaluated
-_TAIL = 4.0  # n from which J_n(x) < 1e-4: x + 4 x^(1/3)
+_TAIL = 4.0  # J_n(x) is about 1e-4 at n = x + 4 x^(1/3), for x above 1
 
 
 class Rings(NamedTuple):
@@ -39,7 +39,7 @@ class Rings(NamedTuple):
             t, less what is the same for all angles. Angle FINE k + i lies (i - (FINE - 1) / 2) / FINE bins beyond
             orientation k.
         peak: `(x, t) -> (b,)`: the largest over these angles of the whole inner product.
-        all_peaks: `(x (b), t (m)) -> (b, m)`: the same of all pairs, over the K orientations alone.
+        all_peaks: `(x (b), t (m)) -> (b, m)`: the same of all pairs.
         turned_back: `(x, weight (b, K FINE)) -> (b, c, q)`: x turned back by each angle, averaged with weights.
     """
 
@@ -55,55 +55,23 @@ class Rings(NamedTuple):
 def build(size: int, orientations: int, fastest: float = np.inf) -> Rings:
     """Rings of a window of `size` px, out to its border.
 
-    Samples along a ring are a multiple of the orientations, so that a quarter turn of the window permutes them. Every
-    pixel counts, however far apart the rings are: a sample is the mean over rings a pixel apart, with weights that fall
-    in a straight line to the next ring.
-
     Args:
         size: of the window [px].
         orientations: K.
         fastest: angular frequency above which nothing is drawn [rad per half window]; coefficients that only faster
             waves have are left out.
     """
-    around = orientations * max(1, -(-int(np.pi * (size - 1) / SPACING) // orientations))
-    points = polar_points(size, around, None).transpose(1, 0, 2).astype(np.float32)
-    area = np.hypot(*points[:, 0].T) * 2 * np.pi / around * (points[1, 0, 0] - points[0, 0, 0])
-    every = np.arange(len(points))
-    kept = every[:: 2 if size > WIDE else 1]
-    near = np.stack([np.interp(every, kept, one) for one in np.eye(len(kept))]) * area
-    weight = near.sum(1)
-    bilinear, means = _sampler(points.reshape(-1, 2), size), (near / weight[:, None]).astype(np.float32)
-    at = points[kept].reshape(-1, 2) / np.float32(size / 2)
-
-    def sample(images, centre, scale=1.0):
-        fine = bilinear(images, centre, scale)
-        if len(kept) == len(points):
-            return fine
-        rings = fine.reshape(*fine.shape[:2], len(points), around)
-        return jnp.einsum("kr,bcra->bcka", means, rings).reshape(*fine.shape[:2], -1)
-
-    order, ring = np.meshgrid(np.arange(around // 2 + 1), np.arange(len(kept)))
-    reach = fastest * np.hypot(*at[::around].T)[ring]
-    order, ring = (v[order <= np.maximum(reach + _TAIL * np.cbrt(reach), 1)] for v in (order, ring))
-    phase = 2 * np.pi * np.outer(np.arange(around), np.arange(around // 2 + 1)) / around
-    waves = np.concatenate([np.cos(phase), np.sin(phase)], 1).astype(np.float32)
-    scale = np.sqrt(weight[ring] * np.where(order % (around // 2) == 0, 1.0, 2.0) / around).astype(np.float32)
-    where = np.concatenate([ring * waves.shape[1] + order, ring * waves.shape[1] + around // 2 + 1 + order])
-    scales = np.concatenate([scale, scale])
-
-    def series(v):
-        both = v.reshape(*v.shape[:-1], len(kept), around) @ waves
-        return both.reshape(*v.shape[:-1], -1)[..., where] * scales.reshape((1,) * (v.ndim - 1) + (-1,))
-
+    samples = _samples(size, orientations)
+    order, ring, series = _coefficients(samples, fastest)
     fine = (np.arange(FINE * orientations) - (FINE - 1) / 2) * 2 * np.pi / (FINE * orientations)
     orders = np.arange(order.max() + 1)
     angles = np.concatenate([np.cos(np.outer(orders, fine)), np.sin(np.outer(orders, fine))]).astype(np.float32)
     varying = angles.copy()
     varying[0] = 0.0  # the rings' means: the same for all angles, and most of the sum
     of_order = (order[:, None] == orders[None]).astype(np.float32)
-    # coefficients by order and ring, as a table with gaps
-    spot = np.full((len(orders), len(kept)), len(order))
-    spot[order, ring] = np.arange(len(order))
+    each = np.concatenate([order, len(orders) + order])  # the row of `angles` of each coefficient
+    numbers = np.full((len(orders), len(samples.weight)), len(order))  # of coefficients by order and ring; gaps: none
+    numbers[order, ring] = np.arange(len(order))
 
     def halves(v: Float[Array, "... q"]) -> tuple[Float[Array, "... h"], Float[Array, "... h"]]:
         return v[..., : len(order)], v[..., len(order) :]
@@ -113,32 +81,84 @@ def build(size: int, orientations: int, fastest: float = np.inf) -> Rings:
         real, imag = (xc * tc + xs * ts).sum(1), (xs * tc - xc * ts).sum(1)
         return jnp.concatenate([real @ of_order, imag @ of_order], -1)
 
-    def correlate(x, t):
-        return product(x, t) @ varying
-
-    def peak(x, t):
-        return (product(x, t) @ angles).max(-1)
-
-    def table(v: Float[Array, "b c h"]) -> Float[Array, "n b cr"]:
+    def by_order(v: Float[Array, "b c h"]) -> Float[Array, "n b cr"]:
         with_gap = jnp.concatenate([v, jnp.zeros((*v.shape[:-1], 1), v.dtype)], -1)
-        return jnp.moveaxis(with_gap[..., spot], 2, 0).reshape(len(orders), len(v), -1)
+        return jnp.moveaxis(with_gap[..., numbers], 2, 0).reshape(len(orders), len(v), -1)
 
     def all_peaks(x, t):
-        xc, xs, tc, ts = (table(half) for v in (x, t) for half in halves(v))
-        # of each order, both sums of all pairs at once
-        left, right = jnp.concatenate([xc, xs], -1), jnp.concatenate([tc, ts], -1)
-        turned = jnp.concatenate([xs, -xc], -1)
-        pairs = [jnp.einsum("nbk,nmk->nbm", one, right) for one in (left, turned)]
+        xc, xs, tc, ts = (by_order(half) for v in (x, t) for half in halves(v))
+        right = jnp.concatenate([tc, ts], -1)
+        pairs = [jnp.einsum("nbk,nmk->nbm", jnp.concatenate(left, -1), right) for left in ((xc, xs), (xs, -xc))]
         both = jnp.moveaxis(jnp.concatenate(pairs), 0, -1)
-        return (both @ angles[:, FINE // 2 :: FINE]).max(-1)
+        return (both @ angles).max(-1)
 
     def turned_back(x, weight):
-        cos, sin = (v[:, None] for v in halves((weight @ angles.T)[:, turns]))
-        c, s = halves(x)
+        (c, s), (cos, sin) = halves(x), (v[:, None] for v in halves((weight @ angles.T)[:, each]))
         return jnp.concatenate([c * cos + s * sin, s * cos - c * sin], -1)
 
-    turns = np.concatenate([order, len(orders) + order])
-    return Rings(at, sample, series, correlate, peak, all_peaks, turned_back)
+    return Rings(
+        points=samples.points,
+        sample=samples.sample,
+        series=series,
+        correlate=lambda x, t: product(x, t) @ varying,
+        peak=lambda x, t: (product(x, t) @ angles).max(-1),
+        all_peaks=all_peaks,
+        turned_back=turned_back,
+    )
+
+
+class _Samples(NamedTuple):
+    """Samples on rings: where they are [half windows], what area a ring stands for [px^2], and how they are taken."""
+
+    points: Float[np.ndarray, "p 2"]
+    weight: Float[np.ndarray, " r"]
+    sample: Callable[..., Float[Array, "b c p"]]
+
+
+def _samples(size: int, orientations: int) -> _Samples:
+    """Along a ring there are a multiple of the orientations, so that a quarter turn of the window permutes them.
+
+    Every pixel counts, however far apart the rings are: a sample is the mean over rings a pixel apart, with weights
+    that fall in a straight line to the next ring.
+    """
+    around = orientations * max(1, -(-int(np.pi * (size - 1) / SPACING) // orientations))
+    points = polar_points(size, around, None).transpose(1, 0, 2).astype(np.float32)
+    area = np.hypot(*points[:, 0].T) * 2 * np.pi * (points[1, 0, 0] - points[0, 0, 0])
+    every = np.arange(len(points))
+    kept = every[:: 2 if size > WIDE else 1]
+    near = np.stack([np.interp(every, kept, one) for one in np.eye(len(kept))]) * area
+    weight = near.sum(1)
+    bilinear, means = _sampler(points.reshape(-1, 2), size), (near / weight[:, None]).astype(np.float32)
+
+    def sample(images, centre, scale=1.0):
+        fine = bilinear(images, centre, scale)
+        if len(kept) == len(points):
+            return fine
+        rings = fine.reshape(*fine.shape[:2], len(points), around)
+        return jnp.einsum("kr,bcra->bcka", means, rings).reshape(*fine.shape[:2], -1)
+
+    return _Samples(points[kept].reshape(-1, 2) / np.float32(size / 2), weight, sample)
+
+
+def _coefficients(samples: _Samples, fastest: float) -> tuple[np.ndarray, np.ndarray, Callable]:
+    """The order and the ring of each cosine, and of each sine, that is kept, and `Rings.series`."""
+    rings = len(samples.weight)
+    around = len(samples.points) // rings
+    order, ring = np.meshgrid(np.arange(around // 2 + 1), np.arange(rings))
+    reach = fastest * np.hypot(*samples.points[::around].T)[ring]
+    order, ring = (v[order <= np.maximum(reach + _TAIL * np.cbrt(reach), 1)] for v in (order, ring))
+    phase = 2 * np.pi * np.outer(np.arange(around), np.arange(around // 2 + 1)) / around
+    waves = np.concatenate([np.cos(phase), np.sin(phase)], 1).astype(np.float32)
+    half = ring * waves.shape[1] + order
+    kept = np.concatenate([half, half + around // 2 + 1])
+    twice = np.where(order % (around // 2) == 0, 1.0, 2.0)
+    scale = np.tile(np.sqrt(samples.weight[ring] * twice) / around, 2).astype(np.float32)
+
+    def series(v):
+        every = v.reshape(*v.shape[:-1], rings, around) @ waves
+        return every.reshape(*v.shape[:-1], -1)[..., kept] * scale.reshape((1,) * (v.ndim - 1) + (-1,))
+
+    return order, ring, series
 
 
 def _sampler(points: Float[np.ndarray, "p 2"], size: int) -> Callable[..., Float[Array, "b c p"]]:
