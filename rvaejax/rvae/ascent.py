@@ -7,10 +7,11 @@ Machine Learning, 2006, section 10.1), and each round takes both in turn:
     q(content)  about  N(m, 1 / diag H),    m = z + H^-1 (J' r / T - grad KL),    H = J' J / T + 1,
 
 J the slope of what is drawn at content z, and r the mean over q(angle) of what is left of the turned-back window; both
-in units of the noise. All orientations are compared at once on rings around the content's centre, where a rotation is a
-shift (`nets/rings.py`). No network has to learn what a missing neighbour says about the angle before the decoder can
-learn to draw one. The encoder gives the shift, and where the ascent starts (Kim et al. 2018, arXiv:1802.02550); as in
-expectation maximisation no gradient is taken of the ascent, whose end is what the encoder learns to guess.
+in units of the noise. All orientations are compared at once on rings around the content's centre, where a rotation is
+a shift (`nets/rings.py`). No network has to learn what a missing neighbour says about the angle before the decoder can
+learn to draw one. The encoder gives the shift, and where the ascent starts (Kim et al. 2018, arXiv:1802.02550); an
+image may also take over the content of another (`proposals.py`). As in expectation maximisation no gradient is taken of
+the ascent, whose end is what the encoder learns to guess.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from rvaejax.nets.decoders import DecoderFns
 from rvaejax.nets.encoders import Circular, Encoded, Normal
 from rvaejax.rvae import proposals
 from rvaejax.rvae.config import PolarEncoder, RVAEConfig
-from rvaejax.rvae.lighting import InnerProduct, solve
+from rvaejax.rvae.lighting import RingLight, solve
 from rvaejax.rvae.likelihoods import LikelihoodFns
 from rvaejax.rvae.posteriors import Posteriors
 from rvaejax.rvae.priors.functions import as_they_are
@@ -66,10 +67,10 @@ def build(
     options, of_content = config.ascent, config.content_dim <= _MOST
     grid = rings.build(shape[0], config.encoder.orientations, decoder.fastest if likelihood.linear else np.inf)
     on_rings = decoder.at(grid.points, grid.series if likelihood.linear else lambda drawn: drawn)
-    level = grid.series(np.concatenate([np.ones((1, len(grid.points)), np.float32), grid.points.T]))
-    light = InnerProduct(getattr(config.likelihood, "lighting", None), np.asarray(level))
+    functions = grid.series(np.concatenate([np.ones((1, len(grid.points)), np.float32), grid.points.T]))
+    light = RingLight(getattr(config.likelihood, "lighting", None), np.asarray(functions))
     propose = proposals.build(grid, light, options.candidates)
-    among = bool(options.candidates and of_content)
+    exchange = bool(options.candidates and of_content)
 
     def ascend(
         params: PyTree, images: Float[Array, "b h w c"], q: Encoded, y, temperature=1.0, share=1.0, together=False
@@ -90,10 +91,13 @@ def build(
             return config.content_weight * _log_prior(families, z, prior)
 
         x, (z, log_sd) = grid.series(grid.sample(images, *_pose(families, params, start))), start.content
-        if among if together else "remembered" in params:
-            others = None if together else params["remembered"]
-            z = propose(draw_of, x, z, y, others, log_prior, temperature)
-        for _ in range(options.rounds):
+        # In training only before the last round: the encoder's guess may lie halfway between twins, and would be
+        # matched to either; a round moves it to one of them.
+        when = (options.rounds - 1 if exchange else None) if together else (0 if "remembered" in params else None)
+        for i in range(options.rounds):
+            if i == when:
+                others = None if together else params["remembered"]
+                z = propose(draw_of, x, z, y, others, log_prior, temperature)
             drawn = _with_slopes(draw, z) if of_content else _flat(draw, z)
             fits = grid.correlate(x, drawn.natural) / temperature
             if of_content:
@@ -170,13 +174,13 @@ def _with_slopes(draw: Callable[..., tuple[Array, Array]], z: Float[Array, "b d"
 
 
 def _uphill(
-    left: Float[Array, "b c q"], drawn: _Drawn, light: InnerProduct
+    left: Float[Array, "b c q"], drawn: _Drawn, light: RingLight
 ) -> tuple[Float[Array, "b d"], Float[Array, "b d d"]]:
     """Slope of the log-likelihood along the content, in the likeliest light, and Gauss and Newton's curvature."""
     d, b = drawn.mean_slope.shape[:2]
     size = (drawn.mean_slope**2).sum((0, 2, 3))
-    noise = (drawn.natural_slope * drawn.mean_slope).sum((0, 2, 3)) / jnp.maximum(size, 1e-20)  # 1 / variance
-    free = light.free(drawn.mean, noise)
+    precision = (drawn.natural_slope * drawn.mean_slope).sum((0, 2, 3)) / jnp.maximum(size, 1e-20)
+    free = light.free(drawn.mean, precision)
     slope = drawn.natural_slope.reshape(d, b, -1)
     gradient = jnp.einsum("dbq,bq->bd", slope, free(left).reshape(b, -1))
     curvature = jnp.einsum("dbq,ebq->bde", slope, jax.vmap(free)(drawn.mean_slope).reshape(d, b, -1))

@@ -73,7 +73,8 @@ class Ascent:
     Attributes:
         rounds: of angle, then content.
         longest: step of the content in a round.
-        candidates: in training, contents of other sub-images of a batch that each may start from; 0 for none.
+        candidates: in training, sub-images of a batch whose contents the others may take over before the last round; 0
+            for none.
         remembered: contents of the training that an image may start from when it is encoded; 0 for none.
         spread: in training, rate at which the contents' covariance is brought to the prior's.
     """

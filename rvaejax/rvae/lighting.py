@@ -62,21 +62,21 @@ def matched(
     return Matched(lit, penalties.sum())
 
 
-class InnerProduct(NamedTuple):
-    """Where images are compared by inner products of some coefficients, what light does to them.
+class RingLight(NamedTuple):
+    """What light does to windows in coefficients whose products are inner products (`nets/rings.py`).
 
     Attributes:
         config: standard deviations of the light's prior; None for one light.
-        level: (3, q) an offset of 1 and slopes of 1 a half window, orthogonal.
+        functions: (3, q) an offset of 1 and slopes of 1 a half window, orthogonal.
     """
 
     config: Lighting | None
-    level: Float[np.ndarray, "3 q"]
+    functions: Float[np.ndarray, "3 q"]
 
     def _norms(self) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
-        """Squared norms of what levels, and prior variances of its coefficients."""
+        """Squared norms of the functions, and prior variances of their factors."""
         assert self.config is not None
-        c, norms = self.config, (self.level**2).sum(1)
+        c, norms = self.config, (self.functions**2).sum(1)
         return norms, np.asarray([c.offset, c.slope, c.slope], np.float32) ** 2
 
     def free(
@@ -94,14 +94,14 @@ class InnerProduct(NamedTuple):
         shares = 1 / (norms[None] + 1 / (precision[:, None] * (variances + 1e-12)[None]))
 
         def levelled(v):
-            return v - ((v @ self.level.T) * shares[:, None]) @ self.level
+            return v - ((v @ self.functions.T) * shares[:, None]) @ self.functions
 
         own = levelled(drawn)
-        whole = (own * own).sum(-1) + 1 / (precision[:, None] * (self.config.gain**2 + 1e-12))
+        whole = (drawn * own).sum(-1) + 1 / (precision[:, None] * (self.config.gain**2 + 1e-12))
 
         def free(v):
             rest = levelled(v)
-            return rest - ((rest * own).sum(-1) / whole)[..., None] * own
+            return rest - ((rest * drawn).sum(-1) / whole)[..., None] * own
 
         return free
 
@@ -128,7 +128,7 @@ class InnerProduct(NamedTuple):
         of_gain = 1 / (precision * (self.config.gain**2 + 1e-12))
 
         def level(v):
-            return v - ((v @ self.level.T) * shares[None, None]) @ self.level
+            return v - ((v @ self.functions.T) * shares[None, None]) @ self.functions
 
         def fit(overlap, size):
             return precision * (overlap - 0.5 * size + 0.5 * (overlap - size) ** 2 / (size + of_gain))

@@ -1,11 +1,12 @@
-"""What one image is told by others: contents to start the ascent from, and how far contents may spread.
+"""What one image is told by others: contents that it may take over, and how far contents may spread.
 
 Twins: of two contents that draw one kind, one of them turned by 180 degrees, each image ascends to the nearer, and
 neither learns of the other; and from a content that looks the same after half a turn, no way up is seen at all. So each
-image is also explained by the contents of others, at every orientation, and starts from the one that does it best. In
-training the others are its batch. Of contents that explain it as well the densest is taken: of twins the greater wins
-images and grows (as merges do in split and merge EM, Ueda et al. 2000, Neural Computation 12, 2109). Afterwards they
-are contents that the training remembers, and must be better: an image is encoded by itself.
+image is also explained by the contents of others, at every orientation, and takes over the one that does it best. In
+training the others are its batch, and the more of them draw what a content draws, the likelier it is: the contents
+found so far are the prior (as in empirical Bayes; Tomczak and Welling 2018, arXiv:1705.07120), so that of twins the
+greater wins images and grows (as merges do in split and merge EM, Ueda et al. 2000, Neural Computation 12, 2109).
+Afterwards they are contents that the training remembers, and must be better: an image is encoded by itself.
 
 Spread: how large contents are is settled by the prior alone, slowly where the likelihood is sharp; small contents stay
 where a decoder of tanh is nearly linear, so that all kinds lie in a plane of images, on top of each other. Expectation
@@ -22,29 +23,29 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from rvaejax.nets.rings import Rings
-from rvaejax.rvae.lighting import InnerProduct
+from rvaejax.rvae.lighting import RingLight
 
-_EQUAL = 10.0  # log-densities that differ by less, or are better by less, tell nothing [nat]
-_NEAR = 0.3  # standard deviation of the kernel by which contents are dense, whose own is about 1
+_BETTER = 3.0  # by which another content must explain an image better than its own, which differs by chance [nat]
+_ALIKE = 6.0  # of pictures, half their squared distance in units of the noise: of one kind it is a few [nat]
+_CROWD = 2.0  # power to which the number of contents that draw alike is a prior
 LogPrior = Callable[[Float[Array, " d"]], Float[Array, ""]]
 Draw = Callable[[Float[Array, "b d"], Float[Array, "b k"]], tuple[Float[Array, "b c q"], Float[Array, "b c q"]]]
 
 
-def build(grid: Rings, light: InnerProduct, candidates: int) -> Callable[..., Float[Array, "b d"]]:
-    """Where each image had better start from.
+def build(grid: Rings, light: RingLight, candidates: int) -> Callable[..., Float[Array, "b d"]]:
+    """Which content each image had better take.
 
     Args:
         grid: the rings on which images are compared.
-        light: in which they were taken.
+        light: what light does to them there.
         candidates: of a batch, how many propose themselves.
 
     Returns:
         `(draw, x (b, c, q), z (b, d), y (b, k), others (m, d), log_prior, temperature) -> (b, d)`: for each image x, in
         coefficients on the rings, its own content z, or that of another if the log-density of image and content, at
-        the best orientation, is higher by 10 nat. In training, where others are None, these are the batch's first
-        candidates, and one is taken if it is not lower by 10 nat. `draw` gives natural parameters and means of contents
-        and classes; of another class (y, one-hot) no content is tried. All pairs are compared at the orientations'
-        bins, the chosen and the own content at all finer angles.
+        the best orientation, is higher by 3 nat. In training, where others are None, these are the batch's first
+        candidates, and the density counts twice the logarithm of how many of them draw alike. `draw` gives natural
+        parameters and means of contents and classes; of another class (y, one-hot) no content is tried.
     """
 
     def propose(
@@ -52,7 +53,9 @@ def build(grid: Rings, light: InnerProduct, candidates: int) -> Callable[..., Fl
     ) -> Float[Array, "b d"]:
         training = others is None
         natural, mean = draw(z, y)
-        precision = (natural * mean).sum() / jnp.maximum((mean**2).sum(), 1e-20)
+        theirs = (natural, mean) if others is None else draw(others, jnp.zeros((len(others), y.shape[-1])))
+        # of the others: what is remembered is the same for every image, whatever is encoded beside it
+        precision = (theirs[0] * theirs[1]).sum() / jnp.maximum((theirs[1] ** 2).sum(), 1e-20)
         level, fit = light.fits(precision)
 
         def prepared(mean, z):
@@ -61,23 +64,30 @@ def build(grid: Rings, light: InnerProduct, candidates: int) -> Callable[..., Fl
 
         own, own_size, own_prior = prepared(mean, z)
         if others is None:
+            own_prior += _CROWD * _log_crowd(precision, own, own_size, candidates)
             others, other, size, prior = (v[:candidates] for v in (z, own, own_size, own_prior))
         else:
-            other, size, prior = prepared(draw(others, jnp.zeros((len(others), y.shape[-1])))[1], others)
+            other, size, prior = prepared(theirs[1], others)
         seen = level(x)
         tried = fit(grid.all_peaks(seen, other), size[None]) + prior[None]
         if training and y.shape[-1]:
             tried = jnp.where(y @ y[: len(others)].T > 0.5, tried, -jnp.inf)
-        apart = ((others[:, None] - others[None]) ** 2).sum(-1)
-        equal = tried >= tried.max(-1, keepdims=True) - _EQUAL
-        dense = equal.astype(z.dtype) @ jnp.exp(-0.5 * apart / _NEAR**2)  # of those that explain this image as well
-        best = jnp.argmax(jnp.where(equal, dense, -1.0), axis=-1)
-        better = fit(grid.peak(seen, other[best]), size[best]) + prior[best]
-        better -= fit(grid.peak(seen, own), own_size) + own_prior
-        moves = (better > (-_EQUAL if training else _EQUAL)) & (tried.max(-1) > -jnp.inf)
+        best = jnp.argmax(tried, axis=-1)
+        better = tried.max(-1) - fit(grid.peak(seen, own), own_size) - own_prior
+        moves = better > (0.0 if training else _BETTER)
         return jnp.where(moves[:, None], others[best], z)
 
     return propose
+
+
+def _log_crowd(
+    precision: Float[Array, ""], drawn: Float[Array, "b c q"], size: Float[Array, " b"], candidates: int
+) -> Float[Array, " b"]:
+    """Logarithm of how many candidates, and each itself, draw the same picture: not one that is turned."""
+    other = drawn[:candidates]
+    apart = size[:, None] + size[None, :candidates] - 2 * jnp.einsum("bcq,mcq->bm", drawn, other)
+    alike = jnp.exp(-0.5 * precision * jnp.maximum(apart, 0.0) / _ALIKE)
+    return jnp.log(alike.sum(1) + (jnp.arange(len(drawn)) >= candidates))
 
 
 def spread(z: Float[Array, "b d"], log_sd: Float[Array, "b d"], rate: float) -> Float[Array, "b d"]:

@@ -23,7 +23,7 @@ from rvaejax.rvae.config import (
     VampPrior,
 )
 from rvaejax.rvae.coordinates import grid, to_content
-from rvaejax.rvae.lighting import InnerProduct
+from rvaejax.rvae.lighting import RingLight
 
 SPOTS = np.random.default_rng(0).normal(0, 0.4, (12, 2))
 
@@ -159,7 +159,7 @@ def test_the_content_is_least_squares_where_the_decoder_is_linear():
     seen = mean[0] + (np.asarray([0.8, -0.4])[:, None, None, None] * slopes).sum(0) + noise
     drawn = ascent._Drawn(*(jnp.asarray(v, jnp.float32) for v in (mean[0] / 0.09, mean[0], slopes / 0.09, slopes)))
     gradient, curvature = ascent._uphill(
-        jnp.asarray(seen - mean[0], jnp.float32), drawn, InnerProduct(None, np.zeros((3, 1), np.float32))
+        jnp.asarray(seen - mean[0], jnp.float32), drawn, RingLight(None, np.zeros((3, 1), np.float32))
     )
     ours = np.linalg.solve(np.asarray(curvature[0], float), np.asarray(gradient[0], float))
     theirs = np.linalg.lstsq(slopes[:, 0, 0].T, (seen - mean[0])[0, 0], rcond=None)[0]
