@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from scipy.stats import wasserstein_distance
 
 from rvaejax.analysis.circular import concentration
@@ -29,6 +29,8 @@ class Comparison(NamedTuple):
         order: (k,) |<exp(6 i angle)>|: 1 for one crystal all the time, near 0 for many orientations.
         off: (k,) share of the sites off the crystal that is common to all.
         distance: (k, k, d) of the distributions of each content latent, in its standard deviations over all sites.
+        within: (k, d) the same between the first and the second half of each condition's frames; NaN where it has one
+            frame, or its frames are not known.
         deviation: of each condition's sites from the common crystal, one array a condition.
     """
 
@@ -39,10 +41,16 @@ class Comparison(NamedTuple):
     order: Float[np.ndarray, " k"]
     off: Float[np.ndarray, " k"]
     distance: Float[np.ndarray, "k k d"]
+    within: Float[np.ndarray, "k d"]
     deviation: tuple[Float[np.ndarray, " n"], ...]
 
 
-def compare(latents: Mapping[str, Latents], *, threshold: float = OFF_CRYSTAL) -> Comparison:
+def compare(
+    latents: Mapping[str, Latents],
+    *,
+    frames: Mapping[str, Integer[np.ndarray, " n"]] | None = None,
+    threshold: float = OFF_CRYSTAL,
+) -> Comparison:
     r"""How the sites of several conditions differ, as one model sees them.
 
     The distance of two conditions a and b is the first Wasserstein distance of a content latent's distributions,
@@ -50,10 +58,12 @@ def compare(latents: Mapping[str, Latents], *, threshold: float = OFF_CRYSTAL) -
     .. math:: W = \int | F_a(z) - F_b(z) |\, dz,
 
     over its standard deviation in all conditions together: how far the sites of one have to be moved, on average, to be
-    distributed as those of the other. The crystal is that of the majority of all sites together, the same for all.
+    distributed as those of the other. What the halves of one movie differ by is a measure of what a distance means: one
+    condition alone makes as much. The crystal is that of the majority of all sites together, the same for all.
 
     Args:
         latents: of each condition, from one model.
+        frames: the frame of each row, by condition.
         threshold: deviation from the crystal beyond which a site is none of it.
 
     Source: S. S. Vallender, Theory Probab. Appl. 18, 784 (1974).
@@ -63,11 +73,14 @@ def compare(latents: Mapping[str, Latents], *, threshold: float = OFF_CRYSTAL) -
     content = [np.asarray(part.content, float) for part in latents.values()]
     unit = np.maximum(np.asarray(whole.content, float).std(0), 1e-300)
     k, d = len(content), whole.content.shape[1]
-    distance = np.zeros((k, k, d))
+    distance, within = np.zeros((k, k, d)), np.full((k, d), np.nan)
     for i in range(k):
         for j in range(i):
-            each = [wasserstein_distance(content[i][:, q], content[j][:, q]) / unit[q] for q in range(d)]
-            distance[i, j] = distance[j, i] = each
+            distance[i, j] = distance[j, i] = _apart(content[i], content[j]) / unit
+    for i, label in enumerate(latents):
+        late = _second_half(np.asarray(frames[label])) if frames is not None else np.zeros(len(content[i]), bool)
+        if late.any() and not late.all():
+            within[i] = _apart(content[i][~late], content[i][late]) / unit
     return Comparison(
         tuple(latents),
         np.array([len(part) for part in content]),
@@ -76,8 +89,20 @@ def compare(latents: Mapping[str, Latents], *, threshold: float = OFF_CRYSTAL) -
         np.array([concentration(part.angle, FOLD) for part in latents.values()]),
         np.array([float((part > threshold).mean()) for part in away]),
         distance,
+        within,
         tuple(away),
     )
+
+
+def _apart(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " d"]:
+    """First Wasserstein distance of each column."""
+    return np.array([wasserstein_distance(p, q) for p, q in zip(a.T, b.T, strict=True)])
+
+
+def _second_half(frame: Integer[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Which rows are of the later half of the frames that have any."""
+    each = np.unique(frame)
+    return frame >= each[len(each) // 2] if len(each) > 1 else np.zeros(len(frame), bool)
 
 
 def differing_scales(labels: Sequence[str], bond_nm: Sequence[float]) -> list[str]:
@@ -95,6 +120,17 @@ def differing_scales(labels: Sequence[str], bond_nm: Sequence[float]) -> list[st
         f"Median bonds differ: {said}. Either a sheet is strained or shaken, or the pixel sizes do not agree; the "
         "content differs by that alone, and sites of a sound lattice may count as off the common crystal."
     ]
+
+
+def most_apart(told: Comparison) -> list[str]:
+    """A line that says where each condition differs most from the first one, beside what halves of one movie do."""
+    said = []
+    for i in range(1, len(told.labels)):
+        d = int(told.distance[0, i].argmax())
+        own = told.within[[0, i], d]
+        halves = f"; halves of one of the two by up to {np.nanmax(own):.2f}" if np.isfinite(own).any() else ""
+        said.append(f"{told.labels[i]} in content latent {d + 1}, by {told.distance[0, i, d]:.2f}{halves}")
+    return [f"Most apart from {told.labels[0]}: {'. '.join(said)}."] if said else []
 
 
 def joined(parts: Sequence[Latents]) -> Latents:

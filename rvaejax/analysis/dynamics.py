@@ -13,6 +13,7 @@ from rvaejax.analysis.circular import concentration
 from rvaejax.types import Latents, Movie
 
 FEWEST = 3  # atoms of a frame for its mean to count
+OFF = "share of surroundings off the crystal"
 
 
 class Clock(NamedTuple):
@@ -112,7 +113,7 @@ def order_parameters(
     for i in range(latents.content.shape[1]):
         out[f"content latent {i + 1}, mean"] = curve(np.asarray(latents.content[:, i], float), frame, frames).mean
     if deviation is not None:
-        out["share of surroundings off the crystal"] = curve((deviation > threshold).astype(float), frame, frames).mean
+        out[OFF] = curve((deviation > threshold).astype(float), frame, frames).mean
     return out
 
 

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from rvaejax.analysis.conditions import Comparison, compare, differing_scales, part_of
+from rvaejax.analysis.conditions import Comparison, compare, differing_scales, most_apart, part_of
 from rvaejax.analysis.deviation import OFF_CRYSTAL
-from rvaejax.analysis.dynamics import clock, frame_clock
+from rvaejax.analysis.dynamics import OFF, clock, frame_clock
 from rvaejax.analysis.selection import rows_of
 from rvaejax.analysis.sites import median_bond_nm
 from rvaejax.atoms.subimages import stacked
@@ -182,7 +182,8 @@ def _finish(
 def _compare(out: Path, results: dict[str, Results], structures: dict[str, Structure | None], watch: Stopwatch) -> None:
     """The figures, the table and the report of the comparison."""
     latents = {label: one.latents for label, one in results.items()}
-    told = compare(latents, threshold=OFF_CRYSTAL)
+    frames = {label: one.subimages.frame for label, one in results.items()}
+    told = compare(latents, frames=frames, threshold=OFF_CRYSTAL)
     curves = {
         label: _curves(one, structures[label], away)
         for (label, one), away in zip(results.items(), told.deviation, strict=True)
@@ -199,8 +200,8 @@ def _compare(out: Path, results: dict[str, Results], structures: dict[str, Struc
     rows = [_row(i, told, one, bond[i], curves[label]) for i, (label, one) in enumerate(results.items())]
     write_rows(out / CONDITIONS, rows)
     summary: dict[str, Any] = {
-        "title": " and ".join(results),
-        "notes": [*_notes(told), *differing_scales(told.labels, bond)],
+        "title": " and ".join(filter(None, (", ".join(told.labels[:-1]), told.labels[-1]))),
+        "notes": [*_notes(told, curves), *differing_scales(told.labels, bond)],
     }
     summary |= {str(row["condition"]): {k: v for k, v in row.items() if k != "condition"} for row in rows}
     write_text(out / "summary.json", json.dumps({**summary, "seconds": watch.seconds}, indent=2))
@@ -227,16 +228,30 @@ def _row(i: int, told: Comparison, one: Results, bond: float, curves: dict[str, 
         row[f"content latent {d + 1}, mean"] = told.mean[i, d]
         row[f"content latent {d + 1}, sd"] = told.sd[i, d]
         row[f"content latent {d + 1}, distance to {told.labels[0]}"] = told.distance[0, i, d]
+        if np.isfinite(told.within[i, d]):
+            row[f"content latent {d + 1}, distance of first and second half"] = told.within[i, d]
     for name, values in curves.items():
-        known = values[np.isfinite(values)]
-        if len(known) > 1:
-            row[f"{name}, last minus first frame"] = known[-1] - known[0]
+        if (change := _change(values)) is not None:
+            row[f"{name}, first frame"], row[f"{name}, last minus first frame"] = change
     return {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in row.items()}
 
 
-def _notes(told: Comparison) -> list[str]:
+def _change(values: np.ndarray) -> tuple[float, float] | None:
+    """A curve's first value, and how much higher the last one is; None of fewer than two."""
+    known = values[np.isfinite(values)]
+    return (known[0], known[-1] - known[0]) if len(known) > 1 else None
+
+
+def _notes(told: Comparison, curves: dict[str, dict[str, np.ndarray]]) -> list[str]:
     share = ", ".join(f"{label} {n}" for label, n in zip(told.labels, told.sites.tolist(), strict=True))
+    off = []
+    for label, value in zip(told.labels, told.off, strict=True):
+        change = _change(curves[label].get(OFF, np.zeros(0)))
+        off.append(f"{label} {value:.0%}" + ("" if change is None else f" ({100 * change[1]:+.0f} points)"))
+    course = " (in brackets from the first to the last frame)" if any("points" in part for part in off) else ""
     return [
         f"One model, trained on all movies together; sub-images: {share}. The report of each movie is in its folder.",
+        f"Share of the surroundings off the common crystal{course}: {', '.join(off)}.",
+        *most_apart(told),
         "Distances of distributions are Wasserstein's, in standard deviations of the latent over all movies.",
     ]

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rvaejax.analysis.circular import fold_angle
 from rvaejax.analysis.dynamics import Clock
@@ -19,10 +20,13 @@ from rvaejax.types import Latents
 FEW = (BLUE, ORANGE, GREEN, RED, PURPLE)
 BINS = 90
 MOST_CONTENT = 3
+MARGIN = 0.05  # of the range of a content latent, on either side
 
 
 def distributions(latents: Mapping[str, Latents], fold: int = 3) -> Figure:
-    """Density of the angle and of each content latent, a line for each condition.
+    """Density of the angle and of each content latent, a line for each condition; that of the content in logarithms.
+
+    Most sites are the crystal's and make one high peak; what tells conditions apart is seldom.
 
     Args:
         latents: of each condition, from one model.
@@ -37,9 +41,11 @@ def distributions(latents: Mapping[str, Latents], fold: int = 3) -> Figure:
     panels[0].set_xticks(*angle_ticks(fold))
     for i in range(count):
         values = {label: np.asarray(part.content[:, i], float) for label, part in latents.items()}
-        _densities(panels[1 + i], values, robust_limits(np.concatenate(list(values.values())), 0.3, 99.7))
+        low, high = robust_limits(np.concatenate(list(values.values())), 0.3, 99.7)
+        margin = MARGIN * (high - low)
+        _densities(panels[1 + i], values, (low - margin, high + margin), logarithms=True)
         plain_axes(panels[1 + i], f"content latent {i + 1}", "")
-    panels[-1].legend(fontsize=8, frameon=False)
+    _legend(figure, panels[0], len(latents))
     return figure
 
 
@@ -64,11 +70,12 @@ def curves(
                 axes.plot(clocks[label].values, each[name], **style)
         plain_axes(axes, "", "")
         axes.set_title(name, fontsize=9, color=INK, loc="left")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     for axes in panels[max(0, len(names) - columns) : len(names)]:
         axes.set_xlabel(next(iter(clocks.values())).label, fontsize=9)
-    panels[0].legend(fontsize=8, frameon=False)
+    _legend(figure, panels[0], len(of))
     return figure
 
 
@@ -79,10 +86,22 @@ def colours(count: int) -> list[str | tuple[float, ...]]:
     return [colormaps["viridis"](v) for v in np.linspace(0, 0.92, count)]
 
 
-def _densities(axes: Axes, values: Mapping[str, np.ndarray], limits: tuple[float, float]) -> None:
+def _legend(figure: Figure, axes: Axes, count: int) -> None:
+    """Above the panels, where it covers no line."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(count, 6), fontsize=8, frameon=False)
+
+
+def _densities(
+    axes: Axes, values: Mapping[str, np.ndarray], limits: tuple[float, float], *, logarithms: bool = False
+) -> None:
+    width = (limits[1] - limits[0]) / BINS
+    # half a site is as low as logarithms go: empty bins stay below
+    bottom = 0.5 / width / max(*(len(each) for each in values.values()), 1) if logarithms else 0.0
     for colour, (label, each) in zip(colours(len(values)), values.items(), strict=True):
         counts, edges = np.histogram(each, BINS, limits)
-        density = counts / max(len(each), 1) / np.diff(edges)
-        axes.stairs(density, edges, color=colour, label=label, lw=1.4)
+        density = np.maximum(counts / max(len(each), 1) / width, bottom)
+        axes.stairs(density, edges, baseline=bottom, color=colour, label=label, lw=1.2)
     axes.set_xlim(limits)
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log" if logarithms else "linear")
+    axes.set_ylim(bottom=bottom)

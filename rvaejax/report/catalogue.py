@@ -34,12 +34,14 @@ CATALOGUE: dict[str, Entry] = {
     "condition_distributions": Entry(
         CONDITIONS,
         "Distributions of the latents",
-        "Weight that one condition has where another has none are surroundings that only it makes.",
+        "Weight that one condition has where another has none are surroundings that only it makes. The content is "
+        "drawn in logarithms: most sites are the crystal's and make the high peak.",
     ),
     "condition_curves": Entry(
         CONDITIONS,
         "Order parameters of each movie",
-        "Curves that part show where a condition changes the course; one model has seen all movies.",
+        "Curves that part show where a condition changes the course; what the first frames differ by already is the "
+        "specimens' own. One model has seen all movies.",
     ),
     "frame_overview": Entry(
         MOVIE,

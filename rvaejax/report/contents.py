@@ -28,6 +28,7 @@ class Contents:
     Attributes:
         title: of the page.
         notes: what the reader must know before looking at anything.
+        compared: of several movies, the numbers of each side by side: rows of cells, the first one their names.
         numbers: sections of name and value.
         check: the same of the invariance check, and what to know of it.
         figures: in the order of the data flow.
@@ -36,6 +37,7 @@ class Contents:
 
     title: str
     notes: tuple[str, ...]
+    compared: tuple[tuple[str, ...], ...]
     numbers: tuple[tuple[str, Rows], ...]
     check: tuple[tuple[tuple[str, Rows], ...], tuple[str, ...]]
     figures: tuple[FigureGroup, ...]
@@ -60,11 +62,13 @@ def read_contents(run_dir: Path) -> Contents:
             f"{run_dir}: not the folder of a run (no config.yaml, no figures); give the one that --out named"
         )
     notes = summary.pop("notes", [])
+    compared = {k: summary.pop(k) for k in _conditions(config) if isinstance(summary.get(k), dict)}
     numbers = [(name, tuple(flatten(part))) for name, part in _sections(summary, "Results")]
     numbers += [(name, rows) for name, rows in _counted(run_dir) if rows]
     return Contents(
         title=str(summary.get("title") or run_dir.resolve().name),
         notes=tuple(str(note) for note in (notes if isinstance(notes, list) else [notes])),
+        compared=side_by_side(compared),
         numbers=tuple((heading(name), rows) for name, rows in numbers if rows),
         check=(tuple((heading(name), tuple(flatten(part))) for name, part in check.items()), tuple(map(str, remarks))),
         figures=tuple(group_figures(pictures)),
@@ -79,6 +83,15 @@ def flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         return
     for name, item in value.items():
         yield from flatten(item, f"{prefix}.{name}" if prefix else str(name))
+
+
+def side_by_side(compared: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[str, ...], ...]:
+    """A column of each movie's numbers, a row for each quantity that any of them has; nothing of no movies."""
+    names = list(dict.fromkeys(name for one in compared.values() for name in one))
+    rows = [
+        (name, *("–" if one.get(name, "") == "" else text(one[name]) for one in compared.values())) for name in names
+    ]
+    return (("", *compared), *rows) if compared else ()
 
 
 def text(value: Any) -> str:
@@ -107,6 +120,11 @@ def _config(path: Path) -> dict[str, Any] | None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: not readable as YAML ({one_line(error)}); run again with --overwrite") from error
     return found if isinstance(found, dict) else {}
+
+
+def _conditions(config: Mapping[str, Any] | None) -> list[str]:
+    """The movies that a folder compares."""
+    return [str(label) for label in ((config or {}).get("conditions") or {}).get("labels", [])]
 
 
 def _json(path: Path) -> dict[str, Any]:

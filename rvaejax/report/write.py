@@ -36,6 +36,8 @@ def render(contents: Contents) -> str:
     numbers = "".join(_table(name, rows) for name, rows in contents.numbers)
     if numbers:
         sections.insert(0, ("Numbers", f'<div class="tables">{numbers}</div>'))
+    if contents.compared:
+        sections.insert(0, ("Side by side", _side_by_side(contents.compared)))
     if contents.check[0]:
         tables = "".join(_table(name, rows) for name, rows in contents.check[0])
         sections.append(("Invariance", f'<div class="tables">{tables}</div>{_notes(contents.check[1])}'))
@@ -74,6 +76,15 @@ def _notes(notes: Sequence[str]) -> str:
 
 def _table(name: str, rows: Rows) -> str:
     return f'<div class="card"><h3>{escape(name)}</h3>{_rows(rows)}</div>'
+
+
+def _side_by_side(rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in rows[0])
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(value)}</td>" for value in values)}</tr>'
+        for name, *values in rows[1:]
+    )
+    return f'<div class="card wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _settings(name: str, rows: Rows) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from rvaejax.analysis.conditions import compare, differing_scales, joined, part_of, split
+from rvaejax.analysis.conditions import compare, differing_scales, joined, most_apart, part_of, split
 from rvaejax.atoms.subimages import cut_subimages, stacked
 from rvaejax.cli import main
 from rvaejax.errors import ConfigError, ImageError
@@ -23,6 +23,7 @@ from rvaejax.pipeline.conditions import checked_labels, run_conditions
 from rvaejax.pipeline.config import CheckConfig, RunConfig
 from rvaejax.pipeline.run import report
 from rvaejax.plotting.conditions import curves, distributions
+from rvaejax.report.contents import side_by_side
 from rvaejax.rvae.model import split_rows
 from rvaejax.rvae.storage import load_model
 from rvaejax.segmentation.predict import segment
@@ -59,6 +60,28 @@ def test_the_distance_of_moved_distributions_is_how_far_they_are_moved():
     assert np.allclose(told.distance, told.distance.transpose(1, 0, 2))
     assert told.sites.tolist() == [3000, 3000, 1500] and np.allclose(told.order, 1)
     assert told.mean[1, 0] - told.mean[0, 0] == pytest.approx(0.5)
+
+
+def test_halves_of_one_movie_say_what_a_distance_is_worth():
+    """b moves by a whole unit between its halves, so its distance of half a unit from a says little; a stands still."""
+    rng = np.random.default_rng(4)
+    still, frame = rng.normal(size=(4000, 2)), np.repeat(np.arange(8), 500)
+    moving = still + np.column_stack([(frame >= 4).astype(float), np.zeros(4000)])
+    told = compare({"a": latents(still), "b": latents(moving)}, frames={"a": frame, "b": frame})
+    unit = np.concatenate([still, moving]).std(0)
+    assert told.within[1, 0] == pytest.approx(1 / unit[0], abs=0.08) and told.within[0].max() < 0.08
+    assert told.distance[0, 1, 0] == pytest.approx(0.5 / unit[0], abs=0.02)
+    (line,) = most_apart(told)
+    assert line.startswith("Most apart from a: b in content latent 1, by 0.4") and f"{told.within[1, 0]:.2f}." in line
+    alone = compare({"a": latents(still), "b": latents(moving)}, frames={"a": 0 * frame, "b": 0 * frame})
+    assert np.isnan(alone.within).all() and "halves" not in most_apart(alone)[0]
+    assert np.isnan(compare({"a": latents(still)}).within).all() and not most_apart(compare({"a": latents(still)}))
+
+
+def test_numbers_of_the_movies_stand_side_by_side():
+    rows = side_by_side({"cold": {"atoms": 3, "bond": 0.1421}, "hot": {"atoms": 12_000, "bond": "", "more": 1.0}})
+    assert rows == (("", "cold", "hot"), ("atoms", "3", "12,000"), ("bond", "0.1421", "–"), ("more", "–", "1"))
+    assert side_by_side({}) == ()
 
 
 def test_what_is_off_the_crystal_is_told_from_one_crystal_for_all():
@@ -133,6 +156,11 @@ def test_a_line_for_each_condition():
     many = {f"{i}": latents(rng.normal(size=(50, 2)) + i, 0.1 * i) for i in range(7)}
     figure = distributions(many)
     assert [len(axes.patches) for axes in figure.axes] == [7, 7, 7]
+    assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log", "log"]
+    for axes in figure.axes[1:]:  # a single site can still be seen
+        heights = np.concatenate([patch.get_data().values for patch in axes.patches])
+        one = heights[heights > axes.get_ylim()[0] * 1.001].min()
+        assert one == pytest.approx(2 * axes.get_ylim()[0], rel=1e-6)
     drawn = curves({k: {"order": np.arange(4.0)} for k in many}, {k: frame_clock(4, None, None) for k in many})
     assert len(drawn.axes[0].lines) == 7
 
@@ -150,7 +178,9 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     assert rows["cold"]["frames"] == "2" and rows["hot"]["frames"] == "3"
     assert {path.stem for path in (out / "figures").glob("*.png")} == {"condition_distributions", "condition_curves"}
     page = (out / "report.html").read_text()
-    assert "hot" in page and "Median bonds differ" in page  # shaking by 0.02 nm makes them 2 % longer
+    assert (
+        '<th scope="col">cold</th><th scope="col">hot</th>' in page and "Median bonds differ" in page
+    )  # shaking by 0.02 nm makes them 2 % longer
     assert float(rows["cold"]["median bond length [nm]"]) == pytest.approx(0.142, abs=1e-3)
     total = sum(len(one.subimages) for one in results.values())
     for number, (label, one) in enumerate(results.items()):
