@@ -3,10 +3,11 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.covariance import MinCovDet
 from sklearn.metrics import roc_auc_score
 
 from rvaejax.analysis.circular import circular_difference
-from rvaejax.analysis.deviation import deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, deviation
 from rvaejax.analysis.grains import angle_offset, find_grains, movie_grains
 from rvaejax.analysis.sites import movie_sites
 from rvaejax.simulate.sheet import honeycomb
@@ -133,6 +134,31 @@ def test_a_dense_cluster_of_edges_deviates_as_much_as_scattered_defects():
     assert roc_auc_score(np.arange(1000) >= 800, d) > 0.97
     assert np.mean(d[:800] ** 2) == pytest.approx(2, abs=0.4)  # of two Gaussian latents
     assert d[800:950].min() > 5
+
+
+def test_a_crystal_of_a_third_of_the_sites_is_still_the_crystal():
+    """Beside a broad cloud of twice as many that begins where the crystal ends, the most compact half takes in both."""
+    rng = np.random.default_rng(5)
+    crystal = [1.0, 0.4] + 0.15 * rng.normal(size=(3000, 2))
+    round_ = rng.normal(size=(6000, 2))
+    cloud = [0.3, -0.3] + 0.6 * round_ / np.hypot(*round_.T)[:, None] * np.sqrt(rng.uniform(size=(6000, 1)))
+    both = np.concatenate([crystal, cloud])
+    d, half = deviation(latents(both)), np.sqrt(MinCovDet(random_state=0).fit(both).mahalanobis(both))
+    of_cloud = np.arange(9000) >= 3000
+    assert (half > OFF_CRYSTAL).mean() < 1e-3 and roc_auc_score(of_cloud, half) < 0.7
+    assert roc_auc_score(of_cloud, d) > 0.98
+    assert np.mean(d[:3000] ** 2) == pytest.approx(2, abs=0.3)  # of two Gaussian latents
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_crystal_alone_deviates_by_its_own_spread(dims):
+    """Whichever way it is told: drawn so that fewer sites than by chance are far off, the densest sites are asked."""
+    rng = np.random.default_rng(6)
+    content = rng.normal(size=(20_000, dims)) @ rng.normal(size=(dims, dims))
+    d = deviation(latents(content))
+    near = content[d < OFF_CRYSTAL]
+    assert np.mean(d**2) == pytest.approx(dims, rel=0.03)
+    assert np.mean(deviation(latents(near)) ** 2) == pytest.approx(dims, rel=0.06)
 
 
 def test_too_few_or_equal_sites_do_not_deviate():
