@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -94,6 +96,18 @@ def test_maps_show_each_latent_at_its_own_atom():
     assert len(silicon.get_offsets()) == 3
     with pytest.raises(ValueError, match="subimages.atom"):
         plotting.real_space_maps(atoms, latents)
+
+
+def test_three_content_latents_are_all_shown():
+    """The preset `default` has three; the third may be the one that tells edges."""
+    atoms, latents, rows = scene(2)
+    three = replace(latents, content=np.column_stack([latents.content[:, :2], latents.angle]))
+    labels = [axes.get_ylabel() for axes in plotting.real_space_maps(atoms, three, rows=rows, size=SIZE).axes]
+    assert [label for label in labels if "content" in label] == [f"content latent {i}" for i in (1, 2, 3)]
+    grid = np.random.default_rng(0).random((3, 3, 8, 8, 1))
+    titles = [plotting.latent_manifold(grid, held=held).axes[0].get_title() for held in (0, 1, 2)]
+    assert "median" not in titles[0] and titles[1].endswith("; content latent 3 at its median")
+    assert titles[2].endswith("; content latents 3 to 4 at their medians")
 
 
 def test_all_frames_share_one_scale_which_outliers_do_not_set():

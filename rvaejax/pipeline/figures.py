@@ -59,7 +59,8 @@ def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[
         drawn = probability_maps(maps.probabilities[int(t)], maps.species, maps.pixel_size_nm)
         yield f"probability_maps{suffix}", drawn
     manifold = latent_manifold(model, latents)
-    yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels)
+    held = max(latents.content.shape[1] - 2, 0)
+    yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels, held=held)
     shown = tuple(int(t) for t in index)
     away = deviation(latents)
     order = {"crystallinity": crystallinity(away)}

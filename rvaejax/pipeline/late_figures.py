@@ -25,6 +25,8 @@ from rvaejax.plotting.tracks import trajectories, transition_matrix
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.types import Atoms
 
+MOST_TRAVERSED = 3  # content latents
+
 
 def bond_figures(
     atoms: Atoms,
@@ -65,7 +67,7 @@ def time_figures(
     if len(np.unique(rows.frame)) > 1:
         curves = run_curves(atoms, rows.latents, rows.frame, found, time, away)
         yield "order_over_time", order_over_time(*curves, time)
-        for i in range(min(2, rows.latents.content.shape[1])):
+        for i in range(min(MOST_TRAVERSED, rows.latents.content.shape[1])):
             drawn = traversal_through_time(model, rows.latents, rows.frame, latent=i)
             yield f"traversal_{i + 1}", draw_traversal(drawn, f"content latent {i + 1}")
     if not (folder / TRAJECTORIES).is_file():

@@ -70,7 +70,8 @@ def curves(
                 axes.plot(clocks[label].values, each[name], **style)
         plain_axes(axes, "", "")
         axes.set_title(name, fontsize=9, color=INK, loc="left")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        if all(time.label == "frame" for time in clocks.values()):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     for axes in panels[len(names) :]:
         axes.set_axis_off()
     for axes in panels[max(0, len(names) - columns) : len(names)]:

@@ -83,6 +83,7 @@ def latent_manifold(
     extent: tuple[float, float, float, float] = (-2.0, 2.0, -2.0, 2.0),
     labels: tuple[str, str] = ("content latent 1", "content latent 2"),
     channels: tuple[str, ...] = (),
+    held: int = 0,
 ) -> Figure:
     """What the decoder draws for a grid of content latents, at angle and shift zero.
 
@@ -92,6 +93,7 @@ def latent_manifold(
         extent: latents of the outermost images (first, last along x; first, last along y).
         labels: of the two axes.
         channels: (c,) names of the channels, for the title.
+        held: how many further content latents stay at their median, for the title.
     """
     ky, kx, height, width = grid_images.shape[:4]
     gap, canvas = gap_of(width), montage(composite(grid_images))
@@ -109,7 +111,10 @@ def latent_manifold(
     axes.set_xlabel(labels[0], fontsize=9, color=INK)
     axes.set_ylabel(labels[1] if ky > 1 else "", fontsize=9, color=INK)
     names = f" ({', '.join(channels)})" if channels else ""
-    axes.set_title(f"decoded images over the latent manifold{names}", fontsize=10, color=INK)
+    others = {0: "", 1: "; content latent 3 at its median"}.get(
+        held, f"; content latents 3 to {held + 2} at their medians"
+    )
+    axes.set_title(f"decoded images over the latent manifold{names}{others}", fontsize=10, color=INK)
     return figure
 
 

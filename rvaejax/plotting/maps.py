@@ -15,7 +15,7 @@ from rvaejax.plotting.style import CYCLIC, DENSITY, INK, RED, dot_area, image_ax
 from rvaejax.types import Atoms, Latents
 
 PANEL_INCH = 3.2
-MOST_CONTENT = 2
+MOST_CONTENT = 3
 
 
 def angle_limits(fold: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rvaejax.analysis.changes import Changes
 from rvaejax.analysis.dynamics import Clock
@@ -38,6 +39,8 @@ def order_over_time(
                 axes.axvline((time.values[start - 1] + time.values[start]) / 2, color=RED, lw=1.0, ls="--")
         plain_axes(axes, "", "")
         axes.set_title(name, fontsize=9, color=INK, loc="left")
+    if time.label == "frame":
+        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[-1].set_xlabel(time.label, fontsize=9)
     return figure
 
