@@ -101,10 +101,20 @@ TUNE = {
     "triangular-48": LatticeSet(
         "triangular", ("Mo", "S2", "Mo on S2"), 48, 8.0, 6000, 100, background=0.3, gain=0.25, shift=3.0
     ),
-}  # fmt: skip
-HELD = {
     "nitride-32": LatticeSet(
         "nitride", ("B", "N", "N beside a B vacancy", "N at an edge"), 32, 7.0, 3000, 40, shift=1.5, dtype="uint16"
+    ),
+    "triangular-24": LatticeSet(
+        "triangular", ("Mo", "S2", "S2 missing", "Mo edge"), 24, 6.5, 4000, 30, spot=1.4, dtype="uint8"
+    ),
+}  # fmt: skip
+HELD = {
+    "nitride-40": LatticeSet(
+        "nitride", ("B", "N", "N beside a B vacancy", "C for B"), 40, 8.0, 3000, 30, spot=1.7, background=0.2
+    ),
+    "graphene-28": LatticeSet(
+        "graphene", ("pristine", "neighbour missing", "Stone-Wales", "zigzag edge"), 28, 6.5, 5000, 25, spot=1.5,
+        rare=0.3, dtype="uint8",
     ),
     "graphene-40": LatticeSet(
         "graphene", ("pristine", "vacancy", "zigzag edge", "silicon beside", "ring"), 40, 7.5, 3000, 15, jitter=0.4
@@ -115,9 +125,6 @@ HELD = {
     ),
     "oblique-48": LatticeSet(
         "oblique", ("perfect", "short neighbour missing", "heavy neighbour", "vacancy"), 48, 8.0, 4000, 12, shift=2.0
-    ),
-    "triangular-24": LatticeSet(
-        "triangular", ("Mo", "S2", "S2 missing", "Mo edge"), 24, 6.5, 4000, 30, spot=1.4, dtype="uint8"
     ),
     "letters-48": LatticeSet("letters", ("L", "F", "V", "T", "S"), 48, 8.0, 2000, 25, spot=2.5, shift=3.0, rare=0.5),
     "dumbbells-64": LatticeSet(
