@@ -112,7 +112,7 @@ def track_numbers(atoms: Atoms, tracks: Tracks, sites: MovieSites | None = None)
     }
     if tracks.sure is not None:
         doubtful = int((~tracks.sure[found.after]).sum())
-        out["links, and doubtful ones among them"] = f"{len(found.before)}, {doubtful}"
+        out["links, and doubtful ones among them"] = f"{len(found.before):,}, {doubtful:,}"
     if not np.isfinite(nm):
         return out
     psi = (movie_sites(atoms) if sites is None else sites).psi

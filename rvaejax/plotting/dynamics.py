@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Integer
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -14,6 +15,7 @@ from rvaejax.plotting.style import BLUE, DENSITY, colour_of, new_figure, plain_a
 from rvaejax.types import Atoms, Latents
 
 BINS = 120
+MARGIN = 0.05  # of the range of a content latent, left free at either end
 MOST_CONTENT = 4
 
 
@@ -58,7 +60,8 @@ def angle_over_time(
 def content_over_time(latents: Latents, frame: Integer[np.ndarray, " n"], frame_time_s: float | None = None) -> Figure:
     """The distribution of each content latent in each frame, a column each (the paper's Fig. 7 c, d).
 
-    The range is that from the 0.5th to the 99.5th percentile. For a single frame, histograms.
+    Colours are as the counts' roots, because most sites are the crystal's; the range is a little more than that from
+    the 0.5th to the 99.5th percentile. For a single frame, histograms.
 
     Args:
         latents: of n sub-images.
@@ -70,9 +73,9 @@ def content_over_time(latents: Latents, frame: Integer[np.ndarray, " n"], frame_
     figure = new_figure(7.6, 0.3 + 2.5 * max(count, 1))
     for i, axes in enumerate(np.atleast_1d(figure.subplots(max(count, 1), 1))[:count]):
         values, name = np.asarray(latents.content[:, i]), f"content latent {i + 1}"
-        limits = robust_limits(values, 0.5, 99.5)
+        limits = content_limits(values)
         if moving:
-            per_frame(axes, frame, values, limits, frame_time_s)
+            per_frame(axes, frame, values, limits, frame_time_s, roots=True)
             axes.set_ylabel(name, fontsize=9)
         else:
             axes.hist(values, bins=BINS, range=limits, color=BLUE)
@@ -116,10 +119,22 @@ def angle_bars(axes: Axes, latents: Latents, fold: int) -> None:
     axes.set_xticks(*angle_ticks(fold))
 
 
+def content_limits(values: np.ndarray) -> tuple[float, float]:
+    """A content latent without its outliers, with some room beyond: the crystal's narrow band may lie at the end."""
+    low, high = robust_limits(values, 0.5, 99.5)
+    return low - MARGIN * (high - low), high + MARGIN * (high - low)
+
+
 def per_frame(
-    axes: Axes, frame: np.ndarray, values: np.ndarray, limits: tuple[float, float], frame_time_s: float | None
+    axes: Axes,
+    frame: np.ndarray,
+    values: np.ndarray,
+    limits: tuple[float, float],
+    frame_time_s: float | None,
+    *,
+    roots: bool = False,
 ) -> None:
-    """The distribution of a quantity in each frame, a column each, on given axes."""
+    """The distribution of a quantity in each frame, on given axes; colours are as the counts or their roots."""
     first, last = int(frame.min()), int(frame.max())
     bins = (last - first + 1, BINS // 2)
     span = ((first - 0.5, last + 0.5), limits)
@@ -127,7 +142,8 @@ def per_frame(
     drawn = axes.imshow(
         counts.T, origin="lower", aspect="auto", extent=(*span[0], *limits), cmap=DENSITY, interpolation="nearest"
     )
-    drawn.set_clim(0, max(float(np.percentile(counts, 99.5)), 1.0))
+    most = max(float(np.percentile(counts, 99.5)), 1.0)
+    drawn.set_norm(PowerNorm(0.5 if roots else 1.0, 0, most))  # of a root, equal steps are equal multiples of its noise
     plain_axes(axes, "", "")
     _time_label(axes, frame_time_s)
     figure = axes.get_figure()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from rvaejax.analysis.alignment import Alignment
 from rvaejax.analysis.circular import fold_angle
-from rvaejax.plotting.dynamics import angle_bars, per_frame
+from rvaejax.plotting.dynamics import angle_bars, content_limits, per_frame
 from rvaejax.plotting.images import CHANNEL_COLOURS, composite, montage
 from rvaejax.plotting.maps import angle_label, angle_limits, angle_ticks
 from rvaejax.plotting.style import (
@@ -137,7 +137,7 @@ def time_dynamics(latents: Latents, frame: Integer[np.ndarray, " n"], fold: int 
     panels[1].set_yticks(*angle_ticks(fold))
     for i in range(count):
         values = np.asarray(latents.content[:, i])
-        per_frame(panels[2 + i], frame, values, robust_limits(values, 0.5, 99.5), None)
+        per_frame(panels[2 + i], frame, values, content_limits(values), None, roots=True)
         panels[2 + i].set_ylabel(f"content latent {i + 1}", fontsize=9)
     if count == 1:
         panels[3].set_axis_off()

@@ -75,6 +75,8 @@ def scale_bar(axes: Axes, size: tuple[int, int], pixel_size_nm: float, ink: str)
     middle = x + 0.5 * length / pixel_size_nm
     label = axes.text(middle, y - 1.8 * thick, f"{length:g} nm", color=ink, fontsize=8, ha="center", va="bottom")
     label.set(path_effects=outline, zorder=11)
+    if ink != "white":  # on paper, where dots would show between the digits
+        label.set_bbox({"facecolor": "white", "alpha": 0.85, "pad": 0.6, "linewidth": 0})
 
 
 def dot_area(

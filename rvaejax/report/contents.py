@@ -18,6 +18,7 @@ from rvaejax.io.raw import one_line
 from rvaejax.report.catalogue import FigureGroup, group_figures
 
 CHECK = "check.json"  # what `rvaejax check` leaves in a run's folder
+IN_ONE_LINE = 30  # letters
 Rows = tuple[tuple[str, str], ...]
 
 
@@ -103,8 +104,13 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if 1e3 <= abs(value) < 1e7 else f"{value:.4g}"
     if isinstance(value, list | tuple):
-        return ", ".join(text(item) for item in value) or "–"
+        return ", ".join(_unbroken(text(item)) for item in value) or "–"
     return f"{value:,}" if isinstance(value, int) and abs(value) >= 10_000 else str(value)
+
+
+def _unbroken(item: str) -> str:
+    """A short item of a list, which stays in one line: a number is not torn from its unit."""
+    return item.replace(" ", "\u00a0") if len(item) <= IN_ONE_LINE else item
 
 
 def heading(name: str) -> str:
@@ -153,7 +159,8 @@ def _counted(run_dir: Path) -> Iterator[tuple[str, Rows]]:
         yield "Table of atoms", (("frames with atoms", text(frames)), *rows)
     if (run_dir / "latents.h5").is_file():
         latents = read_latents_h5(run_dir / "latents.h5").latents
-        yield "Latents", (("sub-images", text(len(latents))), ("content latents", text(latents.content.shape[1])))
+        dims = latents.content.shape[1]
+        yield "Table of latents", (("sub-images", text(len(latents))), ("content latents", text(dims)))
     rows_of_metrics = read_metrics(run_dir / "metrics.jsonl")
     if rows_of_metrics:
         last: dict[str, Any] = {}

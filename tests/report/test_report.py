@@ -177,6 +177,12 @@ def test_values_as_text():
     assert list(flatten({"a": {"b": 1, "c": {"d": "x"}}})) == [("a.b", "1"), ("a.c.d", "x")]
 
 
+def test_short_items_of_lists_stay_in_one_line():
+    assert text(["46.2 ± 0.1 (31 atoms)", "5 of 8"]) == "46.2\u00a0±\u00a00.1\u00a0(31\u00a0atoms), 5\u00a0of\u00a08"
+    sentence = "a sentence that is far longer than a line of a narrow table"
+    assert text([sentence]) == sentence
+
+
 def test_metrics_that_were_interrupted(run):
     assert read_metrics(run / "metrics.jsonl") == [{"step": 10, "elbo": -12.5}, {"step": 20, "elbo": -11.25}]
     assert read_metrics(run / "absent.jsonl") == []
