@@ -10,11 +10,14 @@ from sklearn.covariance import MinCovDet
 from rvaejax.types import Latents
 
 FEWEST_PER_LATENT = 5
+COMPACT = 1 / 3  # share of the sites that are looked at as the crystal first
+FEWEST_COMPACT = 20  # of these for each latent; of few sites more than a third are taken, up to a half
 OFF_CRYSTAL = 3.5  # deviation that one crystalline site in 450 exceeds, with two Gaussian latents
 CORE = 0.25  # share of the sites that the densest crystal is looked for from
 GAMMA = 2.0  # a site at one standard deviation has exp(-GAMMA / 2) of the weight of one at the crystal's middle
 ROUNDS, SETTLED = 500, 1e-4
 BY_CHANCE = 0.01
+TYPICAL = 2.0  # times the median deviation: where crystallinity has fallen to 0.7, at the least
 
 
 def deviation(latents: Latents, *, seed: int = 0) -> Float[np.ndarray, " n"]:
@@ -22,18 +25,19 @@ def deviation(latents: Latents, *, seed: int = 0) -> Float[np.ndarray, " n"]:
 
     .. math:: d_i = \sqrt{(z_i - \mu)^T \Sigma^{-1} (z_i - \mu)}
 
-    mu and Sigma are the mean and the covariance of the most compact half of the sites (minimum covariance
+    mu and Sigma are the mean and the covariance of the most compact third of the sites (minimum covariance
     determinant), reweighted: edges and defects, which may gather in dense clusters of their own, do not move them. What
-    is rare in latent space is not the same: sites of an edge have many neighbours there.
+    is rare in latent space is not the same: sites of an edge have many neighbours there. A third and not the usual
+    half, because in large windows most sites of a movie have something beside the crystal in theirs.
 
-    Where less than half of the sites are the crystal's, the most compact half may take in so much beside it that
-    nothing is far away: fewer sites lie beyond `OFF_CRYSTAL` than a crystal alone has there. Then mu and Sigma are
-    those of the densest quarter, moved to where they agree with themselves when each site counts by its density to the
-    power of gamma (gamma-divergence): sites elsewhere do not move them, however many they are.
+    Where the crystal's sites are fewer still, the most compact ones may take in so much beside it that nothing is far
+    away: fewer sites lie beyond `OFF_CRYSTAL` than a crystal alone has there. Then mu and Sigma are those of the
+    densest quarter, moved to where they agree with themselves when each site counts by its density to the power of
+    gamma (gamma-divergence): sites elsewhere do not move them, however many they are.
 
     Args:
         latents: of all sites.
-        seed: of the random subsets from which the most compact half is found.
+        seed: of the random subsets from which the most compact third is found.
 
     Returns:
         d; all 0 where there are too few sites, or no spread, to tell.
@@ -49,7 +53,8 @@ def deviation(latents: Latents, *, seed: int = 0) -> Float[np.ndarray, " n"]:
     used = content[:, spread]
     if (np.ptp(used, axis=0) == 0).any() or len(np.unique(used, axis=0)) <= n // 2:
         return np.zeros(n)  # half of the sites are the same to the last digit: there is no spread to measure by
-    away = np.sqrt(MinCovDet(random_state=seed).fit(used).mahalanobis(used))
+    share = max(COMPACT, min(0.5, FEWEST_COMPACT * (used.shape[1] + 1) / n))
+    away = np.sqrt(MinCovDet(random_state=seed, support_fraction=share).fit(used).mahalanobis(used))
     few = chi2.sf(OFF_CRYSTAL**2, used.shape[1]) * n
     masked = poisson.cdf((away > OFF_CRYSTAL).sum(), few) < BY_CHANCE
     return _from_densest(used, away, seed) if masked else away
@@ -82,7 +87,7 @@ def _squared(
     return (moved * np.linalg.solve(spread, moved.T).T).sum(1)
 
 
-def crystallinity(away: Float[np.ndarray, " n"], *, threshold: float = OFF_CRYSTAL) -> Float[np.ndarray, " n"]:
+def crystallinity(away: Float[np.ndarray, " n"], *, threshold: float | None = None) -> Float[np.ndarray, " n"]:
     r"""How crystalline each site is, from 0 to 1, by its deviation from the crystal alone: no label, no bond graph.
 
     .. math:: c_i = \bigl(1 + (d_i / d_0)^2\bigr)^{-1/2}
@@ -92,7 +97,12 @@ def crystallinity(away: Float[np.ndarray, " n"], *, threshold: float = OFF_CRYST
     crystal does not depend on it, nor on their signs and scales.
 
     Args:
-        away: `deviation` of each site.
-        threshold: d_0, the deviation beyond which a site is none of the crystal.
+        away: `deviation` of each site; of all sites that are to be compared.
+        threshold: d_0. By default the deviation beyond which a site is none of the crystal (`OFF_CRYSTAL`), or, where
+            that is more, twice the median of all sites: where the crystal is told so finely that most sites are beyond
+            it, as in large windows, these still differ from each other.
     """
-    return 1 / np.sqrt(1 + (np.asarray(away, float) / threshold) ** 2)
+    away = np.asarray(away, float)
+    if threshold is None:
+        threshold = max(OFF_CRYSTAL, TYPICAL * float(np.median(away))) if away.size else OFF_CRYSTAL
+    return 1 / np.sqrt(1 + (away / threshold) ** 2)

@@ -59,6 +59,7 @@ def test_latents_of_chance_score_as_chance(truth):
     assert scores["angle error, median [deg]"] == pytest.approx(30, abs=6)
     assert scores["angle concentration R"] < 0.15
     assert scores["defects, AUC without labels"] == pytest.approx(0.5, abs=0.1)
+    assert scores["defects, AUC without labels, over neighbours"] == pytest.approx(0.5, abs=0.12)
     assert scores["defects, accuracy (balanced)"] == pytest.approx(0.5, abs=0.1)
 
 

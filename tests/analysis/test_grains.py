@@ -7,7 +7,7 @@ from sklearn.covariance import MinCovDet
 from sklearn.metrics import roc_auc_score
 
 from rvaejax.analysis.circular import circular_difference
-from rvaejax.analysis.deviation import OFF_CRYSTAL, deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, crystallinity, deviation
 from rvaejax.analysis.grains import angle_offset, find_grains, movie_grains
 from rvaejax.analysis.sites import movie_sites
 from rvaejax.simulate.sheet import honeycomb
@@ -137,7 +137,7 @@ def test_a_dense_cluster_of_edges_deviates_as_much_as_scattered_defects():
 
 
 def test_a_crystal_of_a_third_of_the_sites_is_still_the_crystal():
-    """Beside a broad cloud of twice as many that begins where the crystal ends, the most compact half takes in both."""
+    """Beside a broad cloud of twice as many that begins where the crystal ends, the most compact part takes in both."""
     rng = np.random.default_rng(5)
     crystal = [1.0, 0.4] + 0.15 * rng.normal(size=(3000, 2))
     round_ = rng.normal(size=(6000, 2))
@@ -148,6 +148,26 @@ def test_a_crystal_of_a_third_of_the_sites_is_still_the_crystal():
     assert (half > OFF_CRYSTAL).mean() < 1e-3 and roc_auc_score(of_cloud, half) < 0.7
     assert roc_auc_score(of_cloud, d) > 0.98
     assert np.mean(d[:3000] ** 2) == pytest.approx(2, abs=0.3)  # of two Gaussian latents
+
+
+def test_disorder_around_the_crystal_is_none_of_it():
+    """As in large windows: two sites in five are the crystal's, and the others lie all around it without a gap."""
+    rng = np.random.default_rng(7)
+    crystal = [1.0, 0.0] + 0.05 * rng.normal(size=(2400, 2))
+    both = np.concatenate([crystal, [0.6, -0.2] + 0.4 * rng.normal(size=(3600, 2))])
+    d, half = deviation(latents(both)), np.sqrt(MinCovDet(random_state=0).fit(both).mahalanobis(both))
+    others = np.arange(6000) >= 2400
+    assert roc_auc_score(others, d) > max(0.99, roc_auc_score(others, half))
+    assert np.mean(d[:2400] ** 2) > 1 > 2 * np.mean(half[:2400] ** 2)  # 2 of two Gaussian latents alone
+
+
+def test_crystallinity_still_differs_where_most_sites_are_off_the_crystal():
+    near, far = np.linspace(0, 3, 101), np.linspace(0, 300, 101)
+    assert crystallinity(near) == pytest.approx(1 / np.sqrt(1 + (near / OFF_CRYSTAL) ** 2))
+    assert crystallinity(far)[50] == pytest.approx(2 / np.sqrt(5))  # the typical site, at half the scale
+    assert crystallinity(10 * far) == pytest.approx(crystallinity(far))
+    assert crystallinity(far, threshold=OFF_CRYSTAL).mean() < 0.1  # all alike, by the noise of the crystal alone
+    assert not crystallinity(np.zeros(0)).size
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])
