@@ -13,6 +13,8 @@ from rvaejax.types import Atoms, Tracks
 
 LATTICE = "C"
 MOVED_NM = 0.05  # carbon that moved less is left out: its path is noise
+MOVED_SD = 4.0  # and so is what moved less than so many standard deviations of a typical step, per axis
+MEDIAN_LENGTH = 1.1774  # median length of a vector with two normal coordinates, in standard deviations
 INCH = 5.2
 
 
@@ -20,6 +22,9 @@ def trajectories(
     image: Float[np.ndarray, "h w"], atoms: Atoms, tracks: Tracks, title: str = "", lattice: str = LATTICE
 ) -> Figure:
     """Paths of the atoms, without the drift, over a frame: dopants in the colours of time, moved lattice atoms in blue.
+
+    Moved is what went farther than `MOVED_NM`, and farther than noise takes it: most atoms stay where they are, and the
+    median of their steps tells by how much positions scatter.
 
     Args:
         image: the first frame, in whose pixels positions without drift are.
@@ -39,8 +44,10 @@ def trajectories(
     segments = np.stack([xy[joined], xy[joined + 1]], axis=1)
     dopant = np.bincount(tracks.track, atoms.species != lattice, minlength=len(tracks)) > 0
     nm = atoms.pixel_size_nm if np.isfinite(atoms.pixel_size_nm) else 0.016
-    far = np.hypot(*(segments[:, 1] - segments[:, 0]).T) * nm > MOVED_NM
     of_dopant = dopant[track[joined]]
+    length = np.hypot(*(segments[:, 1] - segments[:, 0]).T) * nm
+    scatter = float(np.median(length[~of_dopant])) / MEDIAN_LENGTH if (~of_dopant).any() else 0.0
+    far = length > max(MOVED_NM, MOVED_SD * scatter)
     axes.add_collection(LineCollection(list(segments[far & ~of_dopant]), colors=BLUE, linewidths=0.8, alpha=0.7))
     paths = LineCollection(list(segments[of_dopant]), cmap="plasma", linewidths=1.8)
     paths.set_array(atoms.frame[order][joined + 1][of_dopant].astype(float))

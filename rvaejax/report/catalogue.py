@@ -120,7 +120,8 @@ CATALOGUE: dict[str, Entry] = {
     "trajectories": Entry(
         TRACKS,
         "Paths of the atoms",
-        "Dopants in the colours of time; blue steps are carbon that moved by more than 0.05 nm. The drift is removed.",
+        "Dopants in the colours of time; blue steps are carbon that moved by more than 0.05 nm and more than positions "
+        "scatter. The drift is removed.",
     ),
     "transitions": Entry(
         TRACKS,
