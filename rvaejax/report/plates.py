@@ -11,6 +11,11 @@ from typing import NamedTuple
 from rvaejax.io.files import write_text
 from rvaejax.report.write import embedded
 
+STYLE = """img { max-width: 100%; }
+main { padding-top: 2rem; }
+th { white-space: nowrap; width: 7rem; }
+td { text-align: left; }"""
+
 
 class Plate(NamedTuple):
     """One figure.
@@ -59,6 +64,6 @@ def _html(title: str, notes: Sequence[str], plates: Sequence[Plate]) -> str:
         image = f'<img alt="{escape(plate.title, quote=True)}" src="{embedded(plate.picture)}">'
         body.append(f"<section><h2>{escape(plate.title)}</h2><figure>{image}</figure><table>{rows}</table></section>")
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}\nimg {{ max-width: 100%; }}</style>'
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}\n{STYLE}</style>'
     page = f"<main><h1>{escape(title)}</h1>{said}{''.join(body)}</main>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{page}</body></html>\n'
