@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import chi2, poisson
 from sklearn.covariance import MinCovDet
 
 from rvaejax.types import Latents
@@ -16,7 +15,7 @@ OFF_CRYSTAL = 3.5  # deviation that one crystalline site in 450 exceeds, with tw
 CORE = 0.25  # share of the sites that the densest crystal is looked for from
 GAMMA = 2.0  # a site at one standard deviation has exp(-GAMMA / 2) of the weight of one at the crystal's middle
 ROUNDS, SETTLED = 500, 1e-4
-BY_CHANCE = 0.01
+HARDLY_ANY = 0.02  # of the sites; a crystal alone has 0.002 beyond OFF_CRYSTAL, with two Gaussian latents
 TYPICAL = 2.0  # times the median deviation: where crystallinity has fallen to 0.7, at the least
 
 
@@ -30,10 +29,10 @@ def deviation(latents: Latents, *, seed: int = 0) -> Float[np.ndarray, " n"]:
     is rare in latent space is not the same: sites of an edge have many neighbours there. A third and not the usual
     half, because in large windows most sites of a movie have something beside the crystal in theirs.
 
-    Where the crystal's sites are fewer still, the most compact ones may take in so much beside it that nothing is far
-    away: fewer sites lie beyond `OFF_CRYSTAL` than a crystal alone has there. Then mu and Sigma are those of the
-    densest quarter, moved to where they agree with themselves when each site counts by its density to the power of
-    gamma (gamma-divergence): sites elsewhere do not move them, however many they are.
+    Where the crystal's sites are fewer still, or what is beside them lies as close, the most compact ones may take in
+    so much that hardly anything is far away. Then mu and Sigma are those of the densest quarter, moved to where they
+    agree with themselves when each site counts by its density to the power of gamma (gamma-divergence): sites elsewhere
+    do not move them, however many they are. If these, too, leave hardly anything outside, all is one crystal.
 
     Args:
         latents: of all sites.
@@ -55,9 +54,15 @@ def deviation(latents: Latents, *, seed: int = 0) -> Float[np.ndarray, " n"]:
         return np.zeros(n)  # half of the sites are the same to the last digit: there is no spread to measure by
     share = max(COMPACT, min(0.5, FEWEST_COMPACT * (used.shape[1] + 1) / n))
     away = np.sqrt(MinCovDet(random_state=seed, support_fraction=share).fit(used).mahalanobis(used))
-    few = chi2.sf(OFF_CRYSTAL**2, used.shape[1]) * n
-    masked = poisson.cdf((away > OFF_CRYSTAL).sum(), few) < BY_CHANCE
-    return _from_densest(used, away, seed) if masked else away
+    if _alone(away):
+        densest = _from_densest(used, away, seed)
+        return away if _alone(densest) else densest
+    return away
+
+
+def _alone(away: Float[np.ndarray, " n"]) -> bool:
+    """Whether hardly anything is off the crystal."""
+    return float(np.mean(away > OFF_CRYSTAL)) < HARDLY_ANY
 
 
 def _from_densest(
