@@ -23,8 +23,9 @@ Result:     on the paper's movie, from its coordinates, preset default:
             crystallinity by all content latents: AUC 0.93 (0.95), rank correlation 0.72 (0.87)
             bonds' direction told by the latents (R2): autoencoder (600 and 200 steps) 0.96 (0.77), rVAE -0.05 (-0.07)
             mean similarity of 9 components as they are and up to rotation: small windows GMM 0.52 and 0.68, VAE 0.50
-            and 0.79, rVAE 0.61 and 0.61; large windows GMM 0.59 and 0.79, VAE 0.85 and 0.86, rVAE 0.77 and 0.77: up to
-            rotation the rVAE's are least alike in both, and turning adds nothing to them
+            and 0.79, rVAE 0.70 and 0.70 (an earlier training 0.61 and 0.61); large windows GMM 0.59 and 0.79, VAE 0.85
+            and 0.86, rVAE 0.77 and 0.78: up to rotation the rVAE's are least alike in large ones, in small ones by some
+            trainings and not by others, and turning adds nothing to them
             trained on 20,419 of 81,683 small windows, a quarter of each frame, from another seed: angles of ordered
             sites agree to 0.21 degrees (median; R = 0.9997), content latents up to a turn of the latent space with
             R2 = 0.94 and 0.94, up to any smooth map 0.97 (of an earlier training 0.24, 0.9992, 0.86, 0.88, 0.92)
