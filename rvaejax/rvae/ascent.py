@@ -69,7 +69,7 @@ def build(
     on_rings = decoder.at(grid.points, grid.series if likelihood.linear else lambda drawn: drawn)
     functions = grid.series(np.concatenate([np.ones((1, len(grid.points)), np.float32), grid.points.T]))
     light = RingLight(getattr(config.likelihood, "lighting", None), np.asarray(functions))
-    propose = proposals.build(grid, light, options.candidates)
+    propose = proposals.build(grid, light, options.candidates, likelihood.linear)
     exchange = bool(options.candidates and of_content)
 
     def ascend(

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from rvaejax.nets.rings import Rings
@@ -32,13 +33,15 @@ LogPrior = Callable[[Float[Array, " d"]], Float[Array, ""]]
 Draw = Callable[[Float[Array, "b d"], Float[Array, "b k"]], tuple[Float[Array, "b c q"], Float[Array, "b c q"]]]
 
 
-def build(grid: Rings, light: RingLight, candidates: int) -> Callable[..., Float[Array, "b d"]]:
+def build(grid: Rings, light: RingLight, candidates: int, linear: bool = True) -> Callable[..., Float[Array, "b d"]]:
     """Which content each image had better take.
 
     Args:
         grid: the rings on which images are compared.
         light: what light does to them there.
         candidates: of a batch, how many propose themselves.
+        linear: whether natural parameters are a multiple of means, as a Gaussian's are; images are compared as if they
+            were anyway.
 
     Returns:
         `(draw, x (b, c, q), z (b, d), y (b, k), others (m, d), log_prior, temperature) -> (b, d)`: for each image x, in
@@ -55,7 +58,7 @@ def build(grid: Rings, light: RingLight, candidates: int) -> Callable[..., Float
         natural, mean = draw(z, y)
         theirs = (natural, mean) if others is None else draw(others, jnp.zeros((len(others), y.shape[-1])))
         # of the others: what is remembered is the same for every image, whatever is encoded beside it
-        precision = (theirs[0] * theirs[1]).sum() / jnp.maximum((theirs[1] ** 2).sum(), 1e-20)
+        precision = _precision(*(theirs if linear else (_less_level(v, light.functions[0]) for v in theirs)))
         level, fit = light.fits(precision)
 
         def prepared(mean, z):
@@ -78,6 +81,20 @@ def build(grid: Rings, light: RingLight, candidates: int) -> Callable[..., Float
         return jnp.where(moves[:, None], others[best], z)
 
     return propose
+
+
+def _precision(natural: Float[Array, "m c q"], mean: Float[Array, "m c q"]) -> Float[Array, ""]:
+    """Of a pixel: what natural parameters are of means, by least squares."""
+    return (natural * mean).sum() / jnp.maximum((mean**2).sum(), 1e-20)
+
+
+def _less_level(v: Float[Array, "m c q"], one: Float[np.ndarray, " q"]) -> Float[Array, "m c q"]:
+    """Less their mean over the window, where `one` is 1.
+
+    Log-odds of dark pictures are negative, and so would be what they are of the means; but where a mean is higher, so
+    are its log-odds.
+    """
+    return v - (v @ one)[..., None] * (one / (one @ one))[None, None]
 
 
 def _log_crowd(

@@ -120,6 +120,24 @@ def test_an_image_moves_to_the_content_of_another_that_explains_it_better(light)
     np.testing.assert_array_equal(_proposed(pictures, images, [0, 1, 2], light, others=[0]), [0, 1, 2])
 
 
+@pytest.mark.parametrize("background", [0.01, 0.3, 0.9])
+def test_an_image_of_black_and_white_pixels_moves_to_the_content_that_draws_it(background):
+    """However dark or bright pictures are: log-odds are negative in the one, positive in the other."""
+    spots = _smooth(4, 3)
+    chance = background + (0.08 if background > 0.5 else 0.6) * spots / spots.max()
+
+    def draw(z, y):
+        each = chance[jnp.round(z[:, 0]).astype(int)]
+        return _series(jnp.log(each / (1 - each))), _series(each)
+
+    images = _series(chance)  # expected pixels: what many exposures of one image are
+    propose = proposals.build(ON, _product(None), 3, linear=False)
+    own, none = jnp.asarray([[0.0], [1.0], [2.0]]), jnp.zeros((3, 0))
+    for start in ([0, 1, 2], [1, 2, 0]):
+        z = jnp.asarray(start, jnp.float32)[:, None]
+        np.testing.assert_array_equal(propose(draw, images, z, none, None, _flat, 1.0), own)
+
+
 def test_of_a_batch_only_the_candidates_propose_themselves():
     pictures = _smooth(4, 3)
     images, z = pictures[[1, 2, 0]], jnp.asarray([[1.0], [0.0], [2.0]])
@@ -203,7 +221,7 @@ def test_what_light_cannot_explain_is_what_a_ridge_regression_on_it_leaves(light
 def test_in_training_contents_are_exchanged_between_rounds_afterwards_before_them(monkeypatch):
     """Where all take over content 0: of two rounds only the last follows in training, afterwards both."""
 
-    def to_nought(grid, light, candidates):
+    def to_nought(grid, light, candidates, linear):
         return lambda draw, x, z, y, others, log_prior, temperature: 0.0 * z
 
     images = jax.random.uniform(jax.random.key(1), (4, 16, 16, 1))
