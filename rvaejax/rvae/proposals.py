@@ -47,8 +47,9 @@ def build(grid: Rings, light: RingLight, candidates: int, linear: bool = True) -
         `(draw, x (b, c, q), z (b, d), y (b, k), others (m, d), log_prior, temperature) -> (b, d)`: for each image x, in
         coefficients on the rings, its own content z, or that of another if the log-density of image and content, at
         the best orientation, is higher by 3 nat. In training, where others are None, these are the batch's first
-        candidates, and the density counts twice the logarithm of how many of them draw alike. `draw` gives natural
-        parameters and means of contents and classes; of another class (y, one-hot) no content is tried.
+        candidates, the density counts twice the logarithm of how many of them draw alike, and any that is higher is
+        enough. `draw` gives natural parameters and means of contents and classes; of another class (y, one-hot) no
+        content is tried.
     """
 
     def propose(
