@@ -50,7 +50,9 @@ from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
 
 log = logging.getLogger(__name__)
 
-RESERVED = ("figures", "checkpoints")
+# what the folder of the comparison holds beside the movies', and what its summary does
+FILES = ("figures", "checkpoints", "config.yaml", "metrics.jsonl", CONDITIONS, "summary.json", "report.html")
+RESERVED = (*FILES, "title", "notes", "seconds")
 
 
 class Part(NamedTuple):

@@ -130,7 +130,8 @@ def test_windows_of_movies_with_different_pixels_show_the_same(tmp_path):
 def test_labels_that_cannot_name_a_folder():
     assert checked_labels(["a/one.tif", "two.csv.gz"], ()) == ("one", "two")
     assert checked_labels(["a.tif", "b.tif"], ("300 K", "-40C")) == ("300 K", "-40C")
-    for labels in (("x",), ("x", "x"), ("x", "a/b"), ("x", ".."), ("x", "figures"), ("x", "")):
+    of_the_comparison = [("x", name) for name in ("figures", "report.html", "conditions.csv", "notes", "seconds")]
+    for labels in (("x",), ("x", "x"), ("x", "a/b"), ("x", ".."), ("x", ""), *of_the_comparison):
         with pytest.raises(ConfigError, match="label"):
             checked_labels(["a.tif", "b.tif"], labels)
     with pytest.raises(ConfigError, match="labelled 'movie'"):
