@@ -246,11 +246,12 @@ def _change(values: np.ndarray) -> tuple[float, float] | None:
 
 def _notes(told: Comparison, curves: dict[str, dict[str, np.ndarray]]) -> list[str]:
     share = ", ".join(f"{label} {n}" for label, n in zip(told.labels, told.sites.tolist(), strict=True))
-    off = []
-    for label, value in zip(told.labels, told.off, strict=True):
-        change = _change(curves[label].get(OFF, np.zeros(0)))
-        off.append(f"{label} {value:.0%}" + ("" if change is None else f" ({100 * change[1]:+.0f} points)"))
-    course = " (in brackets from the first to the last frame)" if any("points" in part for part in off) else ""
+    change = {label: _change(curves[label].get(OFF, np.zeros(0))) for label in told.labels}
+    off = [
+        f"{label} {value:.0%}" + ("" if (of := change[label]) is None else f" ({100 * of[1]:+.0f} points)")
+        for label, value in zip(told.labels, told.off, strict=True)
+    ]
+    course = " (in brackets from the first to the last frame)" if any(change.values()) else ""
     return [
         f"One model, trained on all movies together; sub-images: {share}. The report of each movie is in its folder.",
         f"Share of the surroundings off the common crystal{course}: {', '.join(off)}.",

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from rvaejax.analysis.conditions import compare, differing_scales, joined, most_apart, part_of, split
+from rvaejax.analysis.dynamics import OFF
 from rvaejax.atoms.subimages import cut_subimages, stacked
 from rvaejax.cli import main
 from rvaejax.errors import ConfigError, ImageError
@@ -19,7 +20,7 @@ from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import write_atoms
 from rvaejax.pipeline import dynamics
 from rvaejax.pipeline.check import judged_rows, run_subimages, shared_rows
-from rvaejax.pipeline.conditions import checked_labels, run_conditions
+from rvaejax.pipeline.conditions import _notes, checked_labels, run_conditions
 from rvaejax.pipeline.config import CheckConfig, RunConfig
 from rvaejax.pipeline.run import report
 from rvaejax.plotting.conditions import curves, distributions
@@ -76,6 +77,16 @@ def test_halves_of_one_movie_say_what_a_distance_is_worth():
     alone = compare({"a": latents(still), "b": latents(moving)}, frames={"a": 0 * frame, "b": 0 * frame})
     assert np.isnan(alone.within).all() and "halves" not in most_apart(alone)[0]
     assert np.isnan(compare({"a": latents(still)}).within).all() and not most_apart(compare({"a": latents(still)}))
+
+
+def test_notes_say_how_the_share_off_the_crystal_changed_where_it_did():
+    rng = np.random.default_rng(5)
+    told = compare({"5 points": latents(rng.normal(size=(200, 2))), "hot": latents(rng.normal(size=(200, 2)))})
+    still = {label: {OFF: np.array([0.1])} for label in told.labels}
+    assert not any("brackets" in line for line in _notes(told, still))
+    (line,) = (line for line in _notes(told, {**still, "hot": {OFF: np.array([0.1, np.nan, 0.35])}}) if "off" in line)
+    assert "in brackets from the first to the last frame" in line and line.endswith("(+25 points).")
+    assert f"5 points {told.off[0]:.0%}, hot" in line
 
 
 def test_numbers_of_the_movies_stand_side_by_side():
