@@ -22,18 +22,19 @@ def write_trajectories(path: str | os.PathLike[str], atoms: Atoms, tracks: Track
     Columns: track (number of the trajectory); frame; atom (row in atoms.csv, from 0); x_px, y_px (where the atom is in
     the frame); x_nm, y_nm (the same in nm, "nan" where the pixel size is not known); species; drift_x_px, drift_y_px
     (how far the specimen has moved since the first frame with atoms: subtract it to see the atom's own path); sure (1,
-    or 0 where another way to link this atom to those before is about as good).
+    or 0 where another way to link this atom to those before is about as good; no such column where nobody asked).
     """
     order = np.lexsort((atoms.frame, tracks.track))
     drift = tracks.drift[np.searchsorted(tracks.frames, atoms.frame)]
-    nm, sure = atoms.pixel_size_nm, np.ones(len(atoms), bool) if tracks.sure is None else tracks.sure
+    nm, asked = atoms.pixel_size_nm, tracks.sure is not None
+    said = np.full(len(atoms), "") if tracks.sure is None else np.where(tracks.sure, ",1", ",0")
     columns = (tracks.track, atoms.frame, np.arange(len(atoms)), atoms.x, atoms.y, atoms.x * nm, atoms.y * nm)
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as handle:
-        handle.write(",".join((*COLUMNS, SURE)) + "\n")
+        handle.write(",".join((*COLUMNS, SURE) if asked else COLUMNS) + "\n")
         handle.writelines(
-            f"{n},{f},{a},{x:.4f},{y:.4f},{xn:.7f},{yn:.7f},{s},{dx:.4f},{dy:.4f},{k:d}\n"
+            f"{n},{f},{a},{x:.4f},{y:.4f},{xn:.7f},{yn:.7f},{s},{dx:.4f},{dy:.4f}{k}\n"
             for n, f, a, x, y, xn, yn, s, k, dx, dy in zip(
-                *(column[order] for column in (*columns, atoms.species, sure)), *drift[order].T, strict=True
+                *(column[order] for column in (*columns, atoms.species, said)), *drift[order].T, strict=True
             )
         )
 

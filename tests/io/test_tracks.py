@@ -22,3 +22,8 @@ def test_trajectories_and_their_doubtful_links_survive_the_file(tmp_path):
     lines = [line.rpartition(",")[0] for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines) + "\n")
     assert read_trajectories(path)[1].sure is None
+    # what nobody asked is not said to be sure by a file
+    again = tmp_path / "again.csv"
+    write_trajectories(again, *read_trajectories(path))
+    assert read_trajectories(again)[1].sure is None
+    np.testing.assert_array_equal(read_trajectories(again)[1].track, track)
