@@ -11,7 +11,7 @@ from rvaejax.types import Latents
 FEWEST_PER_LATENT = 5
 COMPACT = 1 / 3  # share of the sites that are looked at as the crystal first
 FEWEST_COMPACT = 20  # of these for each latent; of few sites more than a third are taken, up to a half
-OFF_CRYSTAL = 3.5  # deviation that one crystalline site in 450 exceeds, with two Gaussian latents
+OFF_CRYSTAL = 3.5  # deviation that one crystalline site in 450 exceeds, with two Gaussian latents; with three, in 150
 CORE = 0.25  # share of the sites that the densest crystal is looked for from
 GAMMA = 2.0  # a site at one standard deviation has exp(-GAMMA / 2) of the weight of one at the crystal's middle
 ROUNDS, SETTLED = 500, 1e-4
