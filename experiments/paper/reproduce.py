@@ -11,7 +11,7 @@ Wall time:  on one core, 50 frames of the paper's movie, with these numbers, to 
             steps, 3.42 GB (3.82 before)
             The simulated movie, full trainings, since then: 1,293 s of CPU time (1 h 33 min beside other work), 2.86 GB
 Figure:     runs/paper/figures, with paper.md, paper.html and numbers.json beside them
-Result:     on the paper's movie, from its coordinates, preset default:
+Result:     on the paper's movie, from its coordinates, preset amortised:
             atoms in the first and last frame: 2,117 and 1,428; rings of 5 or 7 per 100 hexagons: 6 and 29; share of Si
             at an edge: 0.71 and 0.94
             angle modulo 120 degrees in the first frame: two peaks of equal weight, 60.0 degrees apart (large windows:
