@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
+LEVELS = 1 << 20  # of costs, from 0 to the largest: fewer than 2^33 of them sum to a whole number that a double holds
 Pairs = tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]
 
 
@@ -17,7 +18,7 @@ def cheapest_pairs(
     alone_i: Float[np.ndarray, " n"],
     alone_j: Float[np.ndarray, " m"],
 ) -> Pairs:
-    r"""The one-to-one pairs of least total cost, exactly.
+    r"""The one-to-one pairs of least total cost, each cost to within a millionth of the largest.
 
     .. math:: \min \sum_{(i, j)\,\text{paired}} c_{ij} + \sum_{i\,\text{alone}} a_i + \sum_{j\,\text{alone}} b_j
 
@@ -56,9 +57,10 @@ def _search(i: np.ndarray, j: np.ndarray, cost: np.ndarray, alone_i: np.ndarray,
     n, m = len(alone_i), len(alone_j)
     rows = np.concatenate([i, np.arange(n), n + np.arange(m), n + j])
     columns = np.concatenate([j, m + np.arange(n), np.arange(m), m + i])
-    # zeros do not count as entries: all are lifted alike, and every full matching has the same number of them
-    lift = 1e-3 * (float(alone_i.mean()) + float(alone_j.mean())) + 1e-12
-    weight = np.concatenate([cost, alone_i, alone_j, np.zeros(len(i))]) + lift
+    weight = np.concatenate([cost, alone_i, alone_j, np.zeros(len(i))])
+    # Whole numbers: where costs are equal but for rounding, the search goes on outbidding by the last digit for ever.
+    # Zeros do not count as entries: all are lifted alike, and every full matching has the same number of them.
+    weight = np.round(weight * (LEVELS / weight.max())) + 1
     full = coo_array((weight, (rows, columns)), shape=(n + m, n + m)).tocsr()
     rows, columns = min_weight_full_bipartite_matching(full)
     paired = (rows < n) & (columns < m)

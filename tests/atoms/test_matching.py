@@ -35,6 +35,25 @@ def test_no_pairing_is_cheaper(seed):
     assert cost[rows, columns].sum() + rest == pytest.approx(least_cost(cost, alone_i, alone_j))
 
 
+def test_costs_that_are_equal_but_for_rounding_come_to_an_end():
+    """Rows that bid for one column against each other, each by no more than the last digit: this went on for ever."""
+    i, j = np.array([0, 1, 2, 2, 3, 4]), np.array([0, 0, 1, 2, 0, 2])
+    cost = [0.17545757062354697, 0.17413091589115706, 0.0269423275561679]
+    cost = np.array([*cost, 0.02722935151196046, 0.17413091589115706, 0.009986464939230983])
+    alone_i, alone_j = np.full(5, 0.018), np.array([0.1875, 0.018, 0.018])
+    rows, columns = cheapest_pairs(i, j, cost, alone_i, alone_j)
+    whole = np.full((5, 3), np.inf)
+    whole[i, j] = cost
+    rest = np.delete(alone_i, rows).sum() + np.delete(alone_j, columns).sum()
+    assert whole[rows, columns].sum() + rest == pytest.approx(least_cost(whole, alone_i, alone_j))
+    # and so do rows whose two columns differ by a hair
+    n = 30
+    i, j = np.repeat(np.arange(3 * n), 2), np.ravel([[2 * (k // 3), 2 * (k // 3) + 1] for k in range(3 * n)])
+    near = np.where(j % 2, 0.5, np.nextafter(0.5, 1))
+    rows, columns = cheapest_pairs(i, j, near, np.ones(3 * n), np.ones(2 * n))
+    assert len(rows) == 2 * n and len(set(columns.tolist())) == 2 * n
+
+
 def test_nothing_to_pair():
     none = np.zeros(0, int)
     rows, columns = cheapest_pairs(none, none, np.zeros(0), np.ones(3), np.ones(2))
