@@ -36,6 +36,7 @@ from rvaejax.rvae.posteriors import Posteriors
 from rvaejax.rvae.priors.functions import as_they_are
 
 _CENTRED = 5.0  # cost of the squared distance of the mean guess from 0 [nat]
+_LEAST = 1e-6  # precision of the content where neither the prior nor what is drawn says anything of it
 _MOST = 8  # dimensions of the content that slopes are taken along; a wider content is the encoder's alone
 
 
@@ -71,6 +72,7 @@ def build(
     light = RingLight(getattr(config.likelihood, "lighting", None), np.asarray(functions))
     propose = proposals.build(grid, light, options.candidates, likelihood.linear)
     exchange = bool(options.candidates and of_content)
+    least = max(config.content_weight, _LEAST)
 
     def ascend(
         params: PyTree, images: Float[Array, "b h w c"], q: Encoded, y, temperature=1.0, share=1.0, together=False
@@ -104,11 +106,10 @@ def build(
                 left = grid.turned_back(x, jax.nn.softmax(fits)) - drawn.mean
                 gradient, curvature = _uphill(left, drawn, light)
                 pull = jax.vmap(jax.grad(log_prior))(z)
-                precision = curvature / temperature + config.content_weight * jnp.eye(z.shape[-1])[None]
+                precision = curvature / temperature + least * jnp.eye(z.shape[-1])[None]
                 z = z + _bounded(solve(precision, gradient / temperature + pull), options.longest)
                 # the curvature is none below 0; rounded, where light explains nearly all of a slope, it can be
-                least = jnp.diagonal(precision, axis1=1, axis2=2)
-                log_sd = -0.5 * jnp.log(jnp.maximum(least, max(config.content_weight, 1e-6)))
+                log_sd = -0.5 * jnp.log(jnp.maximum(jnp.diagonal(precision, axis1=1, axis2=2), least))
         if together and of_content:
             z = proposals.spread(z, log_sd, options.spread)
         z, log_sd, fits = jax.lax.stop_gradient((z, log_sd, fits))

@@ -13,6 +13,7 @@ from rvaejax.rvae import ascent, elbo, preset
 from rvaejax.rvae.config import (
     Ascent,
     Bernoulli,
+    Classes,
     ContinuousBernoulli,
     FixedGaussian,
     FourierDecoder,
@@ -200,6 +201,16 @@ def test_every_likelihood_and_prior_ascends_to_finite_gradients(likelihood, furt
     params = jax.jit(lambda key: model.init(key=key))(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (5, 12, 12, 1))
     gradient = jax.jit(jax.grad(lambda p: model.loss(p, images, 3, key=jax.random.key(2))[0]))(params)
+    assert all(np.isfinite(np.asarray(g)).all() for g in jax.tree.leaves(gradient))
+
+
+def test_content_that_nothing_is_known_of_ascends_to_finite_gradients():
+    """Without a divergence's weight, in the head start of the classes, when content has no part in what is drawn."""
+    config = replace(preset("default"), content_weight=0.0, classes=Classes(count=2))
+    model = elbo.build(config, (8, 8, 1))
+    params = jax.jit(lambda key: model.init(key=key))(jax.random.key(0))
+    images = jax.random.uniform(jax.random.key(1), (5, 8, 8, 1))
+    gradient = jax.jit(jax.grad(lambda p: model.loss(p, images, 0, key=jax.random.key(2))[0]))(params)
     assert all(np.isfinite(np.asarray(g)).all() for g in jax.tree.leaves(gradient))
 
 
