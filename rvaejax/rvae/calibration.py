@@ -2,15 +2,17 @@
 
 The posterior's standard deviation trusts the likelihood, in which the pixels' noise is independent. Residuals of real
 sub-images are not: an atom that is off its place, a neighbour the content does not know, a blurred probe leave errors
-that pixels share. With u_p = (d mu_p / d angle) (x_p - mu_p) / sum over p of (d mu_p / d angle)^2, what pixel p adds to
-the angle of the best fit,
+that pixels share, and pose, content and light have fitted themselves to a part of them. Both are told by what a fit
+loses without a part of the window. Around the encoder's latents, with J the slopes of what is drawn along all of them
+(angle, shift, content, light), and over patches of a third of the window,
 
-    error^2 = (sum of u_p)^2  +  max over l of  sum over p, p' of  u_p u_p' exp(-|p - p'|^2 / 2 l^2):
+    error^2 = [(J'J)^-1 J'r]^2  +  sum over patches of  [(J'J - Jp'Jp)^-1 Jp'rp]^2,
 
-the distance of the encoder's angle from the best fit (its amortisation gap), and the covariance of the best fit when
-pixels within l of each other err together (the sandwich of White, Econometrica 48, 817, 1980, with the spatial kernel
-of Conley, J. Econometrics 92, 1, 1999). The fit has taken the largest scales out of the residuals, so that the second
-term falls again for large l: its largest value is a lower bound, and free of a choice.
+the angle's components: the distance of the encoder's angle from the best fit, r the residual (its amortisation gap);
+and the jackknife's variance of the best fit, r there the best fit's residual, and Jp, rp what lies in the patch (Efron
+and Stein, Ann. Statist. 9, 586, 1981; with patches for single pixels as in Kuensch, Ann. Statist. 17, 1217, 1989). A
+patch holds what errs together, an atom and its surroundings; a shorter reach takes one atom for several that agree.
+The jackknife's variance errs towards too large, by n / (n - 1) where n patches matter alike.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Integer, Shaped
+from jaxtyping import Array, Float, Integer, Shaped
 
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
@@ -31,19 +33,22 @@ from rvaejax.rvae.coordinates import grid
 from rvaejax.rvae.inference import drawn_from, encode_raw, padded
 from rvaejax.rvae.inputs import scaled
 
-RANGES = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)  # of the residuals' correlation [px]
+ACROSS = 3  # patches along a side of the window
 WIDEST = math.pi / 6  # steps to the best fit beyond the reach of one mode mean nothing
-CHI2_MEDIAN = 0.4549  # of the square of a standard normal
+_MOST = 8  # content latents whose slopes are taken; a wider content counts as known
+_RIDGE = 1e-3  # of squared slopes of norm 1: latents that draw nearly the same share what they explain
+_OUTLIER = 9.0  # squared errors count up to as many times the typical one
+_CHI2_MEDIAN = 0.4549  # of the square of a standard normal
 _BATCH = 64
 
 
 class AngleMisfit(NamedTuple):
-    """What is typical of the sub-images: medians, so that a few sites that the decoder cannot draw do not count.
+    """What is typical of the sub-images; a few sites that the decoder cannot draw do not count for more than others.
 
     Attributes:
-        stated: the posterior's standard deviation [rad].
-        gap: distance of the encoder's angle from the best fit, as the standard deviation of a normal [rad].
-        misfit: error of the best fit, by the residuals and their correlation [rad].
+        stated: the posterior's standard deviation [rad], median.
+        gap: distance of the encoder's angle from the best fit, root mean square [rad].
+        misfit: error of the best fit, by the residuals of patches, root mean square [rad].
         factor: what the stated standard deviation must be multiplied by to cover gap and misfit.
     """
 
@@ -68,35 +73,82 @@ def angle_misfit(
     q = encode_raw(config, params, images, scaling, 256, labels)
     scale = q.get("scale", np.ones(n, np.float32))
     latents = (q["angle"], q["shift"] / np.float32(shape[0] / 2), drawn_from(q), scale)
-    apply, parts = _moments(config, shape), []  # type: ignore[arg-type]
+    apply, parts = _errors(config, shape), []  # type: ignore[arg-type]
     for start in range(0, n, _BATCH):
         rows = slice(start, min(start + _BATCH, n))
         *own, x = (padded(v[rows], _BATCH) for v in (*latents, images))
         parts.append([np.asarray(v)[: rows.stop - start] for v in apply(params, *own, scaled(x, scaling))])
-    gap, misfit = (np.concatenate(part) for part in zip(*parts, strict=True))
+    gap, misfit = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
     stated = np.maximum(q["angle_sd"].astype(np.float64), 1e-9)
-    best = np.median(misfit / stated[:, None] ** 2, axis=0).argmax()
-    ratio = np.median(gap / stated**2) / CHI2_MEDIAN + np.median(misfit[:, best] / stated**2)
-    typical = (np.median(stated), np.sqrt(np.median(gap) / CHI2_MEDIAN), np.sqrt(np.median(misfit[:, best])))
+    ratio = _typical(gap / stated**2, _CHI2_MEDIAN) + _typical(misfit / stated**2)
+    typical = (np.median(stated), np.sqrt(_typical(gap, _CHI2_MEDIAN)), np.sqrt(_typical(misfit)))
     return AngleMisfit(*(float(v) for v in (*typical, np.sqrt(ratio))))
 
 
+def _typical(squares: Float[np.ndarray, " n"], median: float = 1.0) -> np.floating:
+    """Mean of squared errors, none beyond nine times the typical one: their median over that of their distribution."""
+    return np.minimum(squares, _OUTLIER / median * np.median(squares)).mean()
+
+
+def _patches(size: int) -> Integer[np.ndarray, "patches most"]:
+    """Pixels of each patch of two tilings, half a patch apart; size^2 where a patch has no more."""
+    place, found = (np.arange(size) + 0.5) * ACROSS / size, []
+    for offset in (0.0, 0.5):
+        band = np.floor(place + offset).astype(int)
+        tile = (band[:, None] * (band.max() + 1) + band[None]).ravel()
+        found += [np.flatnonzero(tile == one) for one in np.unique(tile)]
+    most = max(len(pixels) for pixels in found)
+    return np.stack([np.pad(pixels, (0, most - len(pixels)), constant_values=size * size) for pixels in found])
+
+
 @functools.lru_cache(maxsize=8)
-def _moments(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tuple[Array, Array]]:
-    """`(params, angle, shift [half windows], content, scale, images) -> ` squared gap (b,) and misfit (b, ranges)."""
+def _errors(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tuple[Array, Array]]:
+    """`(params, angle, shift [half windows], content, scale, images) -> ` squared gap (b,) and misfit (b,) [rad^2]."""
     model, size, channels = elbo.build(config, shape), shape[0], shape[2]
-    away = np.abs(np.arange(size)[:, None] - np.arange(size)[None])
-    kernels = np.exp(-0.5 * (away[None] / np.asarray(RANGES)[:, None, None]) ** 2).astype(np.float32)
+    patches, points = _patches(size), grid(size)
+    offsets = jnp.column_stack([jnp.ones(size * size), points])[:, None]
+    moved, free = 2 * config.pose.shift, config.content_dim if config.content_dim <= _MOST else 0
+    lit = getattr(config.likelihood, "lighting", None) is not None
 
     def one(params, angle, shift, content, scale, image):
-        points, shift = grid(size) / scale, shift / scale  # content that is enlarged, seen from as much farther off
         x = image.reshape(size * size, channels)
-        mean, slope = jax.jvp(lambda a: model.expect(params, x, points, a, shift, content), (angle,), (jnp.ones(()),))
-        residual = x - mean
-        u = (slope * residual).sum(1) / jnp.maximum((slope**2).sum(), 1e-12)
-        square = u.reshape(size, size)
-        smooth = jnp.einsum("lab,bc,lcd->lad", kernels, square, kernels)
-        gap = jnp.clip(u.sum(), -WIDEST, WIDEST) ** 2
-        return gap, jnp.minimum((smooth * square[None]).sum((1, 2)), WIDEST**2)
+        shift = shift / scale  # content that is enlarged, seen from as much farther off
+        fitted = jnp.concatenate([angle[None], shift[:moved], content[:free]])
 
-    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0, 0, 0, 0)))
+        def expected(v):
+            at, z = (
+                jnp.concatenate([v[1 : 1 + moved], shift[moved:]]),
+                jnp.concatenate([v[1 + moved :], content[free:]]),
+            )
+            return model.expect(params, x, points / scale, v[0], at, z)
+
+        mean, along = jax.linearize(expected, fitted)
+        slopes = jnp.moveaxis(jax.vmap(along)(jnp.eye(len(fitted))), 0, -1)  # (p, c, latents)
+        if lit:
+            light = jnp.concatenate([mean[..., None], jnp.broadcast_to(offsets, (*mean.shape, 3))], -1)
+            each = jnp.eye(channels)[None, :, :, None] * light[:, :, None]  # a channel's light is its own
+            slopes = jnp.concatenate([slopes, each.reshape(*mean.shape, -1)], -1)
+        return _squares(slopes, x - mean, patches)
+
+    def all_of(params, *examples):
+        # one at a time: slopes of large windows together take longer to be given memory than to be worked out
+        return jax.lax.map(lambda example: one(params, *example), examples)
+
+    return jax.jit(all_of)
+
+
+def _squares(
+    slopes: Float[Array, "p c q"], residual: Float[Array, "p c"], patches: Integer[np.ndarray, "patches most"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Squared distance to the best fit of the first unknown, and its variance by the jackknife over both tilings."""
+    norm = jnp.sqrt((slopes**2).sum((0, 1))) + 1e-12
+    slopes = slopes / norm[None, None]
+    whole = jnp.einsum("pca,pcb->ab", slopes, slopes) + _RIDGE * jnp.eye(len(norm))
+    step = jnp.linalg.solve(whole, jnp.einsum("pca,pc->a", slopes, residual))
+    left = jnp.concatenate([slopes, (residual - slopes @ step)[..., None]], -1)
+    inside = jnp.pad(left, ((0, 1), (0, 0), (0, 0)))[patches].reshape(len(patches), -1, len(norm) + 1)
+    products = jnp.einsum("gia,gib->gab", inside[..., :-1], inside)
+    without = whole[None] - products[..., :-1]
+    moves = jnp.linalg.solve(without, products[..., -1:])[:, 0, 0]
+    gap = jnp.clip(step[0] / norm[0], -WIDEST, WIDEST) ** 2
+    return gap, jnp.minimum(0.5 * (moves**2).sum() / norm[0] ** 2, WIDEST**2)
