@@ -29,7 +29,7 @@ from rvaejax.nets import rings
 from rvaejax.nets.decoders import DecoderFns
 from rvaejax.nets.encoders import Circular, Encoded, Normal
 from rvaejax.rvae import proposals
-from rvaejax.rvae.config import PolarEncoder, RVAEConfig
+from rvaejax.rvae.config import PolarEncoder, RVAEConfig, StandardNormal
 from rvaejax.rvae.lighting import RingLight, solve
 from rvaejax.rvae.likelihoods import LikelihoodFns
 from rvaejax.rvae.posteriors import Posteriors
@@ -72,6 +72,7 @@ def build(
     light = RingLight(getattr(config.likelihood, "lighting", None), np.asarray(functions))
     propose = proposals.build(grid, light, options.candidates, likelihood.linear)
     exchange = bool(options.candidates and of_content)
+    normal = isinstance(config.content_prior, StandardNormal) or _as_if_normal(families)
     least = max(config.content_weight, _LEAST)
 
     def ascend(
@@ -110,7 +111,7 @@ def build(
                 z = z + _bounded(solve(precision, gradient / temperature + pull), options.longest)
                 # the curvature is none below 0; rounded, where light explains nearly all of a slope, it can be
                 log_sd = -0.5 * jnp.log(jnp.maximum(jnp.diagonal(precision, axis1=1, axis2=2), least))
-        if together and of_content:
+        if together and of_content and normal:
             z = proposals.spread(z, log_sd, options.spread)
         z, log_sd, fits = jax.lax.stop_gradient((z, log_sd, fits))
         if not of_content:
@@ -188,9 +189,14 @@ def _uphill(
     return gradient, 0.5 * (curvature + curvature.mT)
 
 
+def _as_if_normal(families: Posteriors) -> bool:
+    """Whether the prior rests on posteriors itself: a standard normal stands in for it in the ascent."""
+    return families.content.prior.prepare is not as_they_are
+
+
 def _log_prior(families: Posteriors, z: Float[Array, " d"], prior: PyTree) -> Float[Array, ""]:
-    """The prior's log-density; the standard normal's for priors that rest on posteriors themselves."""
-    if families.content.prior.prepare is not as_they_are:
+    """The prior's log-density, or that of the standard normal that stands in for it."""
+    if _as_if_normal(families):
         return -0.5 * (z**2).sum()
     return families.content.log_prior(z, prior)
 

@@ -40,6 +40,7 @@ _RIDGE = 1e-3  # of squared slopes of norm 1: latents that draw nearly the same 
 _OUTLIER = 9.0  # squared errors count up to as many times the typical one
 _CHI2_MEDIAN = 0.4549  # of the square of a standard normal
 _BATCH = 64
+_PIXELS = 1 << 18  # of all images together that are looked at; there are always enough images for a mean
 
 
 class AngleMisfit(NamedTuple):
@@ -67,9 +68,10 @@ def angle_misfit(
 ) -> AngleMisfit:
     """The angle's stated standard deviation beside the error that the residuals of `images` speak of.
 
-    `labels` as for `encode_raw`.
+    `labels` as for `encode_raw`. Of windows larger than 32 x 32 px it looks at the first alone: 64 of 64 x 64 px.
     """
-    n, shape = len(images), tuple(int(s) for s in images.shape[1:])
+    n, shape = min(len(images), max(_BATCH, _PIXELS // images[0].size)), tuple(int(s) for s in images.shape[1:])
+    images, labels = images[:n], None if labels is None else labels[:n]
     q = encode_raw(config, params, images, scaling, 256, labels)
     scale = q.get("scale", np.ones(n, np.float32))
     latents = (q["angle"], q["shift"] / np.float32(shape[0] / 2), drawn_from(q), scale)

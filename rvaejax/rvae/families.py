@@ -76,7 +76,8 @@ class Ascent:
         candidates: in training, sub-images of a batch whose contents the others may take over before the last round; 0
             for none.
         remembered: contents of the training that an image may start from when it is encoded; 0 for none.
-        spread: in training, rate at which the contents' covariance is brought to the prior's.
+        spread: in training, rate at which the contents' covariance is brought to that of a standard normal, where that
+            is their prior or stands in for it.
     """
 
     rounds: int = 2

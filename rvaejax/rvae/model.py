@@ -40,7 +40,7 @@ __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split
 
 log = logging.getLogger(__name__)
 
-_RESERVE_SECONDS = 7.0  # for what follows the last step: order and sign of the content, encoding, saving
+_RESERVE_SECONDS = 8.0  # for what follows the last step: order and sign of the content, encoding, saving
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
 _CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
 _FOR_SCALES = 256  # rows that set the scale of the encoder's features at the start
@@ -135,7 +135,7 @@ def train(
             score=None if config.training.patience is None else _elbo,
             checkpoint_dir=checkpoint_dir,
             resume=resume,
-            deadline=None if max_seconds is None else began + max_seconds - min(_RESERVE_SECONDS, 0.1 * max_seconds),
+            deadline=None if max_seconds is None else began + max_seconds - min(_RESERVE_SECONDS, 0.12 * max_seconds),
             report=reporter(bar, metrics_path, resume, report),
             should_stop=should_stop,
         )
