@@ -11,7 +11,7 @@ Afterwards they are contents that the training remembers, and must be better: an
 Spread: how large contents are is settled by the prior alone, slowly where the likelihood is sharp; small contents stay
 where a decoder of tanh is nearly linear, so that all kinds lie in a plane of images, on top of each other. Expectation
 maximisation is fast along such a direction where the parameters are expanded by it (Liu, Rubin and Wu 1998, Biometrika
-85, 755): here by the linear map that takes the contents' covariance to the prior's.
+85, 755): here by the linear map that takes the contents' covariance to the prior's, where that is a standard normal.
 """
 
 from __future__ import annotations

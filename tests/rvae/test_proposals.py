@@ -10,7 +10,7 @@ import pytest
 from rvaejax.errors import ConfigError
 from rvaejax.nets import rings
 from rvaejax.rvae import ascent, elbo, preset, proposals
-from rvaejax.rvae.config import Ascent, Bernoulli, Lighting
+from rvaejax.rvae.config import Ascent, Bernoulli, Laplace, Lighting, StandardNormal, StudentT, VampPrior
 from rvaejax.rvae.lighting import RingLight
 
 K = 16
@@ -263,6 +263,21 @@ def test_an_image_is_encoded_by_itself_and_trained_together(likelihood):
     bare = {name: value for name, value in params.items() if name != "remembered"}
     alone = off.encode(bare, images[:2]).content.mean
     np.testing.assert_allclose(off.encode(params, images, together=True).content.mean[:2], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("prior", "spreads"),
+    [(StandardNormal(), True), (VampPrior(), True), (Laplace(0.1), False), (StudentT(), False)],
+)
+def test_contents_spread_to_a_standard_normal_alone(prior, spreads):
+    def contents(rate):
+        config = replace(preset("default"), content_prior=prior, ascent=Ascent(candidates=0, spread=rate))
+        model = elbo.build(config, (16, 16, 1))
+        params = jax.jit(lambda key: model.init(key=key))(jax.random.key(0))
+        images = jax.random.uniform(jax.random.key(1), (6, 16, 16, 1))
+        return model.encode(params, images, together=True).content.mean
+
+    assert (abs(contents(0.15) - contents(0.0)).max() > 1e-3) == spreads
 
 
 @pytest.mark.parametrize("bad", [{"candidates": -1}, {"remembered": -1}, {"spread": 1.0}])
