@@ -7,8 +7,7 @@ Command:    python experiments/paper/reproduce.py --out runs/paper [--movie coor
             (the same as `rvaejax reproduce paper`)
 Wall time:  on one core, 50 frames of the paper's movie, with these numbers, to its end: 1,049 s of CPU time (1,692 s
             beside other work): the analysis of 81,683 small windows 95 s of CPU time, of 67,230 large ones 330 s.
-            Largest memory 3.80 GB; since memory goes back to the system between the stages, with trainings of 300
-            steps, 3.42 GB (3.82 before)
+            Largest memory 3.80 GB; since memory goes back to the system between the stages 3.58 GB
             The simulated movie, full trainings, since then: 1,293 s of CPU time (1 h 33 min beside other work), 2.86 GB
 Figure:     runs/paper/figures, with paper.md, paper.html and numbers.json beside them
 Result:     on the paper's movie, from its coordinates, preset amortised:
