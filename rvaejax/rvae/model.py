@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Integer, PyTree, Shaped
 
 from rvaejax.progress import progress
-from rvaejax.rvae import ascent, elbo, posteriors
+from rvaejax.rvae import ascent, elbo, posteriors, schedules
 from rvaejax.rvae.batches import drawer, keep_labelled, loop_data, rows_of
 from rvaejax.rvae.calibration import angle_misfit
 from rvaejax.rvae.config import ConvEncoder, RVAEConfig, SpatialDecoder
@@ -40,9 +40,6 @@ __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split
 
 log = logging.getLogger(__name__)
 
-_RESERVE_SECONDS = 8.0  # for what follows the last step: contents, the angle's errors, saving; at most
-_RESERVE_SHARE = 0.1  # of a short time
-_RESERVE_PIXELS = 4096  # windows of which take twice as long as the smallest, because more is compiled and drawn
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
 _CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
 _FOR_SCALES = 256  # rows that set the scale of the encoder's features at the start
@@ -137,7 +134,9 @@ def train(
             score=None if config.training.patience is None else _elbo,
             checkpoint_dir=checkpoint_dir,
             resume=resume,
-            deadline=None if max_seconds is None else began + max_seconds - _reserve(max_seconds, images[0].size),
+            deadline=None
+            if max_seconds is None
+            else began + max_seconds - schedules.reserve(max_seconds, images[0].size),
             report=reporter(bar, metrics_path, resume, report),
             should_stop=should_stop,
         )
@@ -173,11 +172,6 @@ def train(
         seeds=scores,
         target_scaling=given.target_scaling,
     )
-
-
-def _reserve(max_seconds: float, pixels: int) -> float:
-    """Seconds of a limited time that are kept for what follows the last step, by the pixels of a window."""
-    return min(_RESERVE_SECONDS, _RESERVE_SHARE * max_seconds) * (1 + min(pixels / _RESERVE_PIXELS, 1.0))
 
 
 def _remembering(

@@ -1,4 +1,4 @@
-"""How the ELBO's terms are weighted in the course of the training."""
+"""How the ELBO's terms are weighted in the course of the training, and how much of a limited time is left after it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from rvaejax.rvae.config import Capacity, Divergences, RVAEConfig, WarmUp
 
 Step = Integer[Array, ""] | int
 ContentCost = Callable[[Float[Array, ""]], Float[Array, ""]]
+_RESERVE_SECONDS = 8.0  # for what follows the last step: contents, the angle's errors, saving; at most
+_RESERVE_SHARE = 0.1  # of a short time
+_RESERVE_PIXELS = 4096  # windows of which take twice as long as the smallest, because more is compiled and drawn
 
 
 def temperature(config: RVAEConfig, step: Step) -> Float[Array, ""]:
@@ -44,3 +47,8 @@ def content_cost(config: RVAEConfig, step: Step) -> ContentCost:
         return lambda divergence: config.content_weight * divergence
     allowed = rise(schedule.initial, schedule.final, schedule.steps, step)
     return lambda divergence: schedule.weight * jnp.abs(divergence - allowed)
+
+
+def reserve(max_seconds: float, pixels: int) -> float:
+    """Seconds of a limited time that are kept for what follows the last step, by the pixels of a window."""
+    return min(_RESERVE_SECONDS, _RESERVE_SHARE * max_seconds) * (1 + min(pixels / _RESERVE_PIXELS, 1.0))

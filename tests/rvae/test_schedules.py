@@ -8,7 +8,7 @@ from rvaejax.config import from_dict, to_dict
 from rvaejax.errors import ConfigError
 from rvaejax.rvae.config import Capacity, ConstantWeights, RVAEConfig, WarmUp
 from rvaejax.rvae.elbo import ElboTerms, elbo, objective
-from rvaejax.rvae.schedules import temperature, weight_factor
+from rvaejax.rvae.schedules import reserve, temperature, weight_factor
 
 MEANS = ElboTerms(*(jnp.float32(v) for v in (100.0, 2.0, 0.5, 3.0)))  # log-likelihood, angle, shift, content
 
@@ -57,3 +57,9 @@ def test_schedules_that_make_no_sense_are_refused():
             wrong()
     with pytest.raises(ConfigError, match="divergences: kind 'Wrong' is not one of ConstantWeights"):
         from_dict(RVAEConfig, {"divergences": {"kind": "Wrong"}})
+
+
+def test_a_limited_time_keeps_more_for_larger_windows_and_never_most_of_it():
+    kept = [reserve(60, side * side) for side in (4, 24, 32, 64, 128)]
+    assert sorted(kept) == kept and kept[0] < 6.1 and kept[3] == kept[4] == 12
+    assert reserve(3600, 64 * 64) == 16 and reserve(1, 64 * 64) < 0.5
