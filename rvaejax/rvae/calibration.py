@@ -118,10 +118,8 @@ def _errors(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tu
         fitted = jnp.concatenate([angle[None], shift[:moved], content[:free]])
 
         def expected(v):
-            at, z = (
-                jnp.concatenate([v[1 : 1 + moved], shift[moved:]]),
-                jnp.concatenate([v[1 + moved :], content[free:]]),
-            )
+            at = jnp.concatenate([v[1 : 1 + moved], shift[moved:]])
+            z = jnp.concatenate([v[1 + moved :], content[free:]])
             return model.expect(params, x, points / scale, v[0], at, z)
 
         mean, along = jax.linearize(expected, fitted)
