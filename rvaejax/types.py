@@ -203,6 +203,24 @@ class Latents:
 
 
 @dataclass(frozen=True, eq=False)
+class ContentOrder:
+    """How far the surroundings of n sites are from the crystal's, by their content alone.
+
+    Attributes:
+        deviation: (n,) distance of each site's content from the crystal's, in standard deviations of the crystal.
+        crystallinity_own: (n,) from 0 to 1, 1 on the crystal: what the site's own window tells.
+        crystallinity: (n,) the same averaged over the site and its bonded neighbours.
+    """
+
+    deviation: Float[np.ndarray, " n"]
+    crystallinity_own: Float[np.ndarray, " n"]
+    crystallinity: Float[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.deviation)
+
+
+@dataclass(frozen=True, eq=False)
 class Tracks:
     """Which atoms of different frames are the same one, and how the specimen drifted.
 

@@ -50,6 +50,7 @@ def compare(
     *,
     frames: Mapping[str, Integer[np.ndarray, " n"]] | None = None,
     threshold: float = OFF_CRYSTAL,
+    away: Sequence[Float[np.ndarray, " n"]] | None = None,
 ) -> Comparison:
     r"""How the sites of several conditions differ, as one model sees them.
 
@@ -65,11 +66,13 @@ def compare(
         latents: of each condition, from one model.
         frames: the frame of each row, by condition.
         threshold: deviation from the crystal beyond which a site is none of it.
+        away: of each condition's sites, from the common crystal, where it is at hand (`deviation` of all together).
 
     Source: S. S. Vallender, Theory Probab. Appl. 18, 784 (1974).
     """
     whole = joined(list(latents.values()))
-    away = split(deviation(whole), [len(part) for part in latents.values()])
+    if away is None:
+        away = split(deviation(whole), [len(part) for part in latents.values()])
     content = [np.asarray(part.content, float) for part in latents.values()]
     unit = np.maximum(np.asarray(whole.content, float).std(0), 1e-300)
     k, d = len(content), whole.content.shape[1]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.covariance import MinCovDet
 
-from rvaejax.types import Latents
+from rvaejax.analysis.sites import bonded_mean
+from rvaejax.types import ContentOrder, Latents
 
 FEWEST_PER_LATENT = 5
 COMPACT = 1 / 3  # share of the sites that are looked at as the crystal first
@@ -103,11 +104,55 @@ def crystallinity(away: Float[np.ndarray, " n"], *, threshold: float | None = No
 
     Args:
         away: `deviation` of each site; of all sites that are to be compared.
-        threshold: d_0. By default the deviation beyond which a site is none of the crystal (`OFF_CRYSTAL`), or, where
-            that is more, twice the median of all sites: where the crystal is told so finely that most sites are beyond
-            it, as in large windows, these still differ from each other.
+        threshold: d_0; by default `crystal_scale` of these sites.
     """
     away = np.asarray(away, float)
-    if threshold is None:
-        threshold = max(OFF_CRYSTAL, TYPICAL * float(np.median(away))) if away.size else OFF_CRYSTAL
-    return 1 / np.sqrt(1 + (away / threshold) ** 2)
+    return 1 / np.sqrt(1 + (away / (crystal_scale(away) if threshold is None else threshold)) ** 2)
+
+
+def crystal_scale(away: Float[np.ndarray, " n"]) -> float:
+    """Deviation at which `crystallinity` has fallen to 0.7.
+
+    The one beyond which a site is none of the crystal (`OFF_CRYSTAL`), or, where that is more, twice the median of all
+    sites: where the crystal is told so finely that most sites are beyond it, as in large windows, these still differ
+    from each other.
+    """
+    return max(OFF_CRYSTAL, TYPICAL * float(np.median(away))) if away.size else OFF_CRYSTAL
+
+
+def content_order(
+    latents: Latents,
+    atom: Int[np.ndarray, " n"] | None = None,
+    pairs: Int[np.ndarray, "b 2"] | None = None,
+    *,
+    away: Float[np.ndarray, " n"] | None = None,
+    threshold: float | None = None,
+) -> ContentOrder:
+    r"""Deviation and crystallinity of each site, the latter also averaged over the site and its bonded neighbours.
+
+    .. math:: \bar c_i = \tfrac12 \bigl(c_i + \langle c \rangle_{j \sim i}\bigr)
+
+    A small window ends before the rings that make a site what it is: half of each lies outside, but inside the windows
+    of the bonded neighbours. The mean has the weights of the bond graph's own crystallinity (`structure.order`). Sites
+    without bonds or neighbours' windows, and centres that are no atoms, keep their own.
+
+    Args:
+        latents: of all sites that are to be compared.
+        atom: row of each site's atom in the table that `pairs` is of (`SubImages.atom`); -1 where there is none.
+        pairs: bonded atoms (`MovieSites.pairs`); None where no bonds are known: both crystallinities are the same.
+        away: `deviation` of the sites, where it is at hand.
+        threshold: see `crystallinity`.
+
+    Source: averaging a local order parameter over a particle and its neighbours: W. Lechner and C. Dellago, J. Chem.
+    Phys. 129, 114707 (2008).
+    """
+    away = deviation(latents) if away is None else away
+    own = crystallinity(away, threshold=threshold)
+    if atom is None or pairs is None or not len(pairs):
+        return ContentOrder(away, own, own)
+    of_atom = atom >= 0
+    whole = np.full(max(int(np.max(atom, initial=-1)), int(pairs.max())) + 1, np.nan)
+    whole[atom[of_atom]] = own[of_atom]
+    averaged = own.copy()
+    averaged[of_atom] = bonded_mean(whole, pairs)[atom[of_atom]]
+    return ContentOrder(away, own, averaged)

@@ -10,11 +10,11 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from rvaejax.analysis.circular import circular_difference, circular_mean, concentration
-from rvaejax.analysis.deviation import crystallinity, deviation
+from rvaejax.analysis.deviation import content_order
 from rvaejax.analysis.grains import FOLD as GRAIN_FOLD
 from rvaejax.analysis.grains import movie_grains
 from rvaejax.analysis.scores import match_atoms, score_atoms
-from rvaejax.analysis.sites import MovieSites, bonded_mean, frame_rows, movie_sites
+from rvaejax.analysis.sites import MovieSites, frame_rows, movie_sites
 from rvaejax.simulate.truth import Truth
 from rvaejax.types import Atoms, Latents, SubImages
 
@@ -35,14 +35,14 @@ def against_truth(
     after one offset (the decoder's own orientation is free), with the direction of the three bonds of each bulk atom.
     Grains are found from the angles and the bonds of the atoms that were found; the orientation of each is compared
     with the mean over the true directions of its bulk atoms, where there are `FEWEST_BULK`. Defects (kind other than
-    bulk) are told from bulk in two ways: without any label, by how far a site's content is from the majority's
-    (`deviation`; area under the ROC curve), also with its crystallinity averaged once over bonded neighbours, because a
-    pentagon or a heptagon that makes a site a defect lies partly outside a small window; and with labels, by a vote of
-    the 15 nearest neighbours in latent space (accuracy balanced between the two, 5-fold cross-validation over atoms).
-    The true local order is compared, where all atoms that it hangs on are in the picture
-    (`surroundings_seen`), with the content latent whose correlation is the largest, and with the crystallinity that the
-    content latents together tell (`deviation.crystallinity`): as they are, and averaged twice over bonded neighbours,
-    as the true order is.
+    bulk) are told from bulk in two ways: without any label, by crystallinity (area under the ROC curve); and with
+    labels, by a vote of the 15 nearest neighbours in latent space (accuracy balanced between the two, 5-fold
+    cross-validation over atoms). The true local order, which is never averaged further, is compared with crystallinity,
+    and with the content latent whose correlation is the largest, where all atoms that it hangs on are in the picture
+    (`surroundings_seen`).
+
+    Crystallinity is what the content latents together tell (`content_order`), averaged over a site and its bonded
+    neighbours; what is the site's own is scored beside it.
     """
     found = score_atoms(truth.atoms, atoms, size=size, border_px=0.12 / truth.atoms.pixel_size_nm)
     in_truth, in_found = match_atoms(truth.atoms, atoms)
@@ -66,18 +66,18 @@ def against_truth(
     }
     sites = movie_sites(atoms)
     scores |= _grain_scores(truth, atoms, sites, subimages, angle_of=latents.angle - offset, partner=partner)
-    away = deviation(latents)
-    crystal, strange = crystallinity(away), away[known]
-    told = {"": latents.content.T, "crystallinity, ": crystal[None]}
+    order = content_order(latents, subimages.atom, sites.pairs)
+    told = {"": order.crystallinity, ", site's own": order.crystallinity_own}
     rows = known.copy()
     rows[known] = surroundings_seen(truth)[row[known]]
-    for name, each in told.items():
-        scores |= _order_score(truth.crystallinity[row[rows]], atoms, sites, subimages, each, rows, name)
+    true = truth.crystallinity[row[rows]]
+    scores |= _correlation("content latent, correlation with local order", latents.content[rows].T, true)
+    for own, crystal in told.items():
+        scores |= _correlation(f"crystallinity{own}, correlation with local order", crystal[None, rows], true)
     defect = kind != "bulk"
     if 0 < defect.sum() < len(defect):
-        scores["defects, AUC without labels"] = round(float(roc_auc_score(defect, strange)), 4)
-        smooth = _over_neighbours(crystal, atoms, subimages, sites.pairs, 1)[known]
-        scores["defects, AUC without labels, over neighbours"] = round(float(roc_auc_score(defect, -smooth)), 4)
+        for own, crystal in told.items():
+            scores[f"defects, AUC without labels{own}"] = round(float(roc_auc_score(defect, -crystal[known])), 4)
         vote = KNeighborsClassifier(NEIGHBOURS)
         # an atom's later frames never vote on its earlier ones
         groups, folds = truth.identity[row[known]], GroupKFold(5)
@@ -104,37 +104,12 @@ def surroundings_seen(truth: Truth) -> Bool[np.ndarray, " n"]:
     return seen
 
 
-def _order_score(
-    order: Float[np.ndarray, " k"],
-    atoms: Atoms,
-    sites: MovieSites,
-    subimages: SubImages,
-    told: Float[np.ndarray, "d n"],
-    rows: Bool[np.ndarray, " n"],
-    name: str,
-) -> dict[str, float]:
-    """The largest correlation of what is `told` of each sub-image with the true order of some `rows`."""
+def _correlation(name: str, told: Float[np.ndarray, "d k"], order: Float[np.ndarray, " k"]) -> dict[str, float]:
+    """The largest correlation of a few quantities with the true order, sign aside, under its name."""
     if not len(order) or np.ptp(order) == 0:
         return {}
-    single, averaged = [0.0], [0.0]
-    for values in told:
-        smooth = _over_neighbours(values, atoms, subimages, sites.pairs, 2)
-        if np.ptp(values[rows]) > 0:
-            single.append(abs(np.corrcoef(values[rows], order)[0, 1]))
-            averaged.append(abs(np.corrcoef(smooth[rows], order)[0, 1]))
-    return {
-        f"{name}correlation with local order": round(float(max(single)), 3),
-        f"{name}correlation with local order, over neighbours": round(float(max(averaged)), 3),
-    }
-
-
-def _over_neighbours(
-    values: Float[np.ndarray, " n"], atoms: Atoms, subimages: SubImages, pairs: Int[np.ndarray, "b 2"], rounds: int
-) -> Float[np.ndarray, " n"]:
-    """A value of each sub-image averaged with those of bonded atoms."""
-    whole = np.full(len(atoms), np.nan)
-    whole[subimages.atom] = values
-    return bonded_mean(whole, pairs, rounds)[subimages.atom]
+    each = [abs(np.corrcoef(values, order)[0, 1]) for values in told if np.ptp(values) > 0]
+    return {name: round(float(max(each, default=0.0)), 3)}
 
 
 def _grain_scores(

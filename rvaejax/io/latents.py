@@ -14,10 +14,11 @@ from rvaejax.errors import FormatError, MissingFileError
 from rvaejax.io.arrays import NpzArrays
 from rvaejax.io.files import atomic_path
 from rvaejax.io.raw import one_line
-from rvaejax.types import Latents, SubImages
+from rvaejax.types import ContentOrder, Latents, SubImages
 
 FIELDS = ("angle", "angle_sd", "shift", "content", "content_sd")
 OPTIONAL = ("scale", "class_probability")
+ORDER = ("deviation", "crystallinity_own", "crystallinity")
 
 DESCRIPTIONS = {
     "angle": ("rad", "rotation of the content, counter-clockwise on the displayed image"),
@@ -27,6 +28,9 @@ DESCRIPTIONS = {
     "content_sd": ("1", "their standard deviations"),
     "scale": ("1", "factor by which the content is enlarged"),
     "class_probability": ("1", "probability of each class"),
+    "deviation": ("sd of the crystal", "distance of the content from the crystal's"),
+    "crystallinity_own": ("1", "from 0 to 1, by the distance of the content from the crystal's"),
+    "crystallinity": ("1", "the same averaged over the site and its bonded neighbours"),
     "frame": ("1", "frame number, from 0"),
     "x_px": ("px of the input frame", "centre, to the right"),
     "y_px": ("px of the input frame", "centre, down"),
@@ -46,6 +50,7 @@ class LatentRows(NamedTuple):
         species: (n,) chemical symbol of the central atom.
         atom: (n,) row of the central atom in the table of atoms, -1 where there is none.
         pixel_size_nm: size of a sub-image's pixel [nm], or None.
+        order: deviation from the crystal and crystallinity of each row, or None.
     """
 
     latents: Latents
@@ -55,6 +60,7 @@ class LatentRows(NamedTuple):
     species: Shaped[np.ndarray, " n"]
     atom: Integer[np.ndarray, " n"]
     pixel_size_nm: float | None = None
+    order: ContentOrder | None = None
 
 
 def write_latents(path: str | os.PathLike[str], latents: Latents) -> None:
@@ -86,17 +92,23 @@ def read_latents(path: str | os.PathLike[str]) -> Latents:
     return _checked({name: arrays[name] for name in (*FIELDS, *OPTIONAL) if name in arrays}, file)
 
 
-def write_latents_h5(path: str | os.PathLike[str], latents: Latents, subimages: SubImages) -> None:
+def write_latents_h5(
+    path: str | os.PathLike[str], latents: Latents, subimages: SubImages, order: ContentOrder | None = None
+) -> None:
     """Writes latents.h5: the latents of each sub-image with its frame, centre, species and atom, units as attributes.
+
+    With `order` come how far each is from the crystal, and its crystallinity.
 
     Raises:
         ValueError: the numbers of latents and sub-images differ.
     """
-    if len(latents) != len(subimages):
-        raise ValueError(f"{len(latents)} latents for {len(subimages)} sub-images")
+    for what, rows in (("latents", latents), ("orders", order)):
+        if rows is not None and len(rows) != len(subimages):
+            raise ValueError(f"{len(rows)} {what} for {len(subimages)} sub-images")
     species = [str(s).encode() for s in subimages.species]
     columns = {
         **_arrays(latents),
+        **({} if order is None else {name: np.asarray(getattr(order, name)) for name in ORDER}),
         "frame": np.asarray(subimages.frame),
         "x_px": np.asarray(subimages.x),
         "y_px": np.asarray(subimages.y),
@@ -123,7 +135,7 @@ def read_latents_h5(path: str | os.PathLike[str]) -> LatentRows:
     file = _existing(path)
     try:
         with h5py.File(file, "r") as stored:
-            missing = [name for name in DESCRIPTIONS if name not in stored and name not in OPTIONAL]
+            missing = [name for name in DESCRIPTIONS if name not in stored and name not in (*OPTIONAL, *ORDER)]
             if missing:
                 raise FormatError(f"{file}: no dataset {missing[0]!r}; encode the sub-images again")
             columns = {name: stored[name][()] for name in DESCRIPTIONS if name in stored}
@@ -139,7 +151,18 @@ def read_latents_h5(path: str | os.PathLike[str]) -> LatentRows:
         species=columns["species"].astype(np.str_),
         atom=columns["atom"],
         pixel_size_nm=None if pixel_size is None else float(pixel_size),
+        order=_order(columns, len(latents), file),
     )
+
+
+def _order(columns: dict[str, np.ndarray], n: int, file: Path) -> ContentOrder | None:
+    """What a file says of the crystal; None of a file that was written without it."""
+    found = {name: columns[name] for name in ORDER if name in columns}
+    if not found:
+        return None
+    if len(found) < len(ORDER) or any(values.shape != (n,) for values in found.values()):
+        raise FormatError(f"{file}: {', '.join(ORDER)} are not all there with {n} rows; encode again")
+    return ContentOrder(**found)
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:

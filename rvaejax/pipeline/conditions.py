@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 
 from rvaejax.analysis.conditions import Comparison, compare, differing_scales, most_apart, part_of
-from rvaejax.analysis.deviation import OFF_CRYSTAL
+from rvaejax.analysis.deviation import crystal_scale, deviation
 from rvaejax.analysis.dynamics import OFF, clock, frame_clock
 from rvaejax.analysis.selection import rows_of
 from rvaejax.analysis.sites import median_bond_nm
@@ -42,11 +42,10 @@ from rvaejax.plotting.style import save_figure
 from rvaejax.report import write_report
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.inputs import check_training_set
-from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import save_model
 from rvaejax.segmentation.weights import load_segmenter
 from rvaejax.training.interrupt import StopFlag
-from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
+from rvaejax.types import Atoms, ContentOrder, Maps, Movie, SubImages
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +63,14 @@ class Part(NamedTuple):
     atoms: Atoms
     subimages: SubImages
     stored: bool
+
+
+class End(NamedTuple):
+    """What came of one movie."""
+
+    results: Results
+    structure: Structure | None
+    order: ContentOrder
 
 
 def run_conditions(
@@ -120,15 +127,15 @@ def run_conditions(
     watch.lap("training")
     latents = encode(model, together)
     watch.lap("encoding")
-    results, structures = {}, {}
+    away, ends = deviation(latents), dict[str, End]()
     for part, start, end in zip(parts, first[:-1], first[1:], strict=True):
         rows = slice(int(start), int(end))
         own = rows_of(together, np.arange(rows.start, rows.stop))
-        one = _finish(out / part.label, part, own, model, part_of(latents, rows), config)
-        results[part.label], structures[part.label] = one
+        one = Results(part.movie, part.maps, part.atoms, own, model, part_of(latents, rows))
+        ends[part.label] = _finish(out / part.label, one, config, (away[rows], crystal_scale(away)))
     watch.lap("figures and reports of the movies")
-    _compare(out, results, structures, watch)
-    return results
+    _compare(out, ends, watch)
+    return {label: end.results for label, end in ends.items()}
 
 
 def checked_labels(sources: Sequence[Path], labels: Sequence[str]) -> tuple[str, ...]:
@@ -172,33 +179,26 @@ def _part(label: str, movie: Movie, folder: Path, config: RunConfig, resume: boo
     return Part(label, movie, maps, atoms, subimages, stored is not None)
 
 
-def _finish(
-    folder: Path, part: Part, own: SubImages, model: TrainedRVAE, latents: Latents, config: RunConfig
-) -> tuple[Results, Structure | None]:
-    log.info("%s: %d sub-images", part.label, len(own))
-    save_model(model, folder)
-    results = Results(part.movie, part.maps, part.atoms, own, model, latents)
-    return results, finish(folder, results, config, Stopwatch())
+def _finish(folder: Path, results: Results, config: RunConfig, crystal: tuple[np.ndarray, float]) -> End:
+    log.info("%s: %d sub-images", folder.name, len(results.subimages))
+    save_model(results.model, folder)
+    return End(results, *finish(folder, results, config, Stopwatch(), crystal=crystal))
 
 
-def _compare(out: Path, results: dict[str, Results], structures: dict[str, Structure | None], watch: Stopwatch) -> None:
+def _compare(out: Path, ends: dict[str, End], watch: Stopwatch) -> None:
     """The figures, the table and the report of the comparison."""
+    results = {label: end.results for label, end in ends.items()}
     latents = {label: one.latents for label, one in results.items()}
     frames = {label: one.subimages.frame for label, one in results.items()}
-    told = compare(latents, frames=frames, threshold=OFF_CRYSTAL)
-    curves = {
-        label: _curves(one, structures[label], away)
-        for (label, one), away in zip(results.items(), told.deviation, strict=True)
-    }
+    told = compare(latents, frames=frames, away=[end.order.deviation for end in ends.values()])
+    curves = {label: _curves(end) for label, end in ends.items()}
     clocks = {label: clock(one.movie) for label, one in results.items()}
     if len({time.label for time in clocks.values()}) > 1:  # seconds and doses do not share an axis
         clocks = {label: frame_clock(len(one.movie), None, None) for label, one in results.items()}
     save_figure(plots.distributions(latents), out / "figures" / "condition_distributions.png")
     if any(len(time.values) > 1 for time in clocks.values()):
         save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
-    bond = [
-        np.nan if one is None else median_bond_nm(results[k].atoms, one.sites.pairs) for k, one in structures.items()
-    ]
+    bond = [np.nan if one is None else median_bond_nm(each.atoms, one.sites.pairs) for each, one, _ in ends.values()]
     rows = [_row(i, told, one, bond[i], curves[label]) for i, (label, one) in enumerate(results.items())]
     write_rows(out / CONDITIONS, rows)
     summary: dict[str, Any] = {
@@ -210,10 +210,10 @@ def _compare(out: Path, results: dict[str, Results], structures: dict[str, Struc
     write_report(out)
 
 
-def _curves(one: Results, structure: Structure | None, away: np.ndarray) -> dict[str, np.ndarray]:
+def _curves(end: End) -> dict[str, np.ndarray]:
     """Order parameters of each frame; what is off the crystal is told from the crystal that all movies share."""
-    time = frame_clock(len(one.movie), None, None)
-    return run_curves(one.atoms, one.latents, one.subimages.frame, structure, time, away)[0]
+    one, time = end.results, frame_clock(len(end.results.movie), None, None)
+    return run_curves(one.atoms, one.latents, one.subimages.frame, end.structure, time, end.order)[0]
 
 
 def _row(i: int, told: Comparison, one: Results, bond: float, curves: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from rvaejax.analysis.changes import Changes
-from rvaejax.analysis.deviation import OFF_CRYSTAL, crystallinity, deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, content_order
 from rvaejax.analysis.dynamics import Clock, curve, curve_changes, order_parameters
 from rvaejax.analysis.grains import Grains, angle_offset, movie_grains
 from rvaejax.analysis.sites import MovieSites, movie_sites
@@ -17,7 +17,7 @@ from rvaejax.analysis.trajectories import hops, species_changes, steps, turnover
 from rvaejax.atoms.config import TrackingConfig
 from rvaejax.atoms.tracking import track_atoms
 from rvaejax.io.tracks import write_trajectories
-from rvaejax.types import Atoms, Latents, Tracks
+from rvaejax.types import Atoms, ContentOrder, Latents, Tracks
 
 TRAJECTORIES = "trajectories.csv"
 FEWEST_ATOMS = 3
@@ -53,22 +53,33 @@ def structure_of_run(atoms: Atoms, latents: Latents, rows: np.ndarray, size: tup
     return structure_of(atoms, latents, rows, size) if len(atoms) >= FEWEST_ATOMS else None
 
 
-def run_curves(
-    atoms: Atoms,
+def order_of_run(
     latents: Latents,
-    frame: np.ndarray,
+    rows: np.ndarray,
     found: Structure | None,
-    time: Clock,
     away: Float[np.ndarray, " m"] | None = None,
-) -> tuple[dict[str, np.ndarray], dict[str, Changes]]:
-    """Order parameters of each frame, of the latents and of the bond graph, and where they change.
+    threshold: float | None = None,
+) -> ContentOrder:
+    """How crystalline each sub-image is by its content; by those of bonded atoms too, where bonds were `found`.
 
-    `away` is each sub-image's `deviation` from the crystal, where it is at hand.
+    Args:
+        latents: of the run.
+        rows: row of each one's atom in the table, -1 where there is none.
+        found: bonds.
+        away: deviations from a crystal that several runs have in common.
+        threshold: scale of that crystal (`content_order`).
     """
-    away = deviation(latents) if away is None else away
+    pairs = None if found is None else found.sites.pairs
+    return content_order(latents, rows, pairs, away=away, threshold=threshold)
+
+
+def run_curves(
+    atoms: Atoms, latents: Latents, frame: np.ndarray, found: Structure | None, time: Clock, order: ContentOrder
+) -> tuple[dict[str, np.ndarray], dict[str, Changes]]:
+    """Order parameters of each frame, of the latents and of the bond graph, and where they change."""
     frames = len(time.values)
-    curves = order_parameters(latents, frame, frames, deviation=away, threshold=OFF_CRYSTAL)
-    curves["crystallinity of the content, mean"] = curve(crystallinity(away), frame, frames).mean
+    curves = order_parameters(latents, frame, frames, deviation=order.deviation, threshold=OFF_CRYSTAL)
+    curves["crystallinity of the content, mean"] = curve(order.crystallinity, frame, frames).mean
     if found is not None:
         inner = ~found.sites.border
         curves["crystallinity of the bond graph, mean"] = curve(

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.dynamics import frame_clock
 from rvaejax.analysis.manifold import latent_manifold
 from rvaejax.io.latents import LatentRows, read_latents_h5
 from rvaejax.io.maps import read_maps
 from rvaejax.io.metrics import read_metrics
 from rvaejax.io.tables import read_atoms
-from rvaejax.pipeline.dynamics import Structure
+from rvaejax.pipeline.dynamics import Structure, order_of_run, structure_of_run
 from rvaejax.pipeline.late_figures import late_figures
 from rvaejax.plotting import (
     angle_histogram,
@@ -33,7 +33,7 @@ from rvaejax.plotting import (
 )
 from rvaejax.progress import progress
 from rvaejax.rvae.storage import load_model
-from rvaejax.types import Atoms
+from rvaejax.types import Atoms, ContentOrder
 
 KEPT_FRAMES = "frames.npz"  # first, middle and last frame, so that a report can be drawn without the movie
 
@@ -62,11 +62,14 @@ def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[
     held = max(latents.content.shape[1] - 2, 0)
     yield "latent_manifold", draw_manifold(manifold.images, manifold.extent, channels=model.channels, held=held)
     shown = tuple(int(t) for t in index)
-    away = deviation(latents)
-    order = {"crystallinity": crystallinity(away)}
+    if structure is None:
+        structure = structure_of_run(atoms, latents, rows.atom, maps.input_size)
+    order = order_of_run(latents, rows.atom, structure) if rows.order is None else rows.order
     yield (
         "real_space_maps",
-        real_space_maps(atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size, more=order),
+        real_space_maps(
+            atoms, latents, shown, centres=_centres(rows, atoms), size=maps.input_size, more=crystallinities(order)
+        ),
     )
     yield "angle_histogram", angle_histogram(latents)
     if len(np.unique(rows.frame)) > 1:  # of a single frame it would be the same picture
@@ -74,8 +77,16 @@ def figures(folder: Path, structure: Structure | None = None) -> Iterator[tuple[
     yield "content_over_time", content_over_time(latents, rows.frame, frame_time)
     yield "atom_counts", atom_counts(atoms, len(maps), frame_time)
     time = frame_clock(len(maps), frame_time, dose if len(dose) else None)
-    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time, away, structure)
+    yield from late_figures(folder, atoms, rows, model, frames[0], shown, maps.input_size, time, order, structure)
     yield "losses", losses(read_metrics(folder / "metrics.jsonl"))
+
+
+def crystallinities(order: ContentOrder) -> dict[str, Float[np.ndarray, " n"]]:
+    """What is drawn of the order by content: crystallinity, and the site's own where that is another."""
+    drawn = {"crystallinity": order.crystallinity}
+    if not np.array_equal(order.crystallinity, order.crystallinity_own):
+        drawn["crystallinity, site's own"] = order.crystallinity_own
+    return drawn
 
 
 def _centres(rows: LatentRows, atoms: Atoms) -> Atoms:

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from rvaejax.analysis.deviation import crystallinity
 from rvaejax.analysis.dynamics import Clock
 from rvaejax.analysis.markov import transitions
 from rvaejax.analysis.physics import correlations, site_quantities
@@ -17,13 +15,13 @@ from rvaejax.analysis.trajectories import steps
 from rvaejax.analysis.traversal import traversal_through_time
 from rvaejax.io.latents import LatentRows
 from rvaejax.io.tracks import read_trajectories
-from rvaejax.pipeline.dynamics import TRAJECTORIES, Structure, run_curves, structure_of_run
+from rvaejax.pipeline.dynamics import TRAJECTORIES, Structure, run_curves
 from rvaejax.plotting.order import order_over_time
 from rvaejax.plotting.order import traversal as draw_traversal
 from rvaejax.plotting.structure import grain_map, heat_map, ring_map
 from rvaejax.plotting.tracks import trajectories, transition_matrix
 from rvaejax.rvae.record import TrainedRVAE
-from rvaejax.types import Atoms
+from rvaejax.types import Atoms, ContentOrder
 
 MOST_TRAVERSED = 3  # content latents
 
@@ -34,7 +32,7 @@ def bond_figures(
     found: Structure,
     shown: Sequence[int],
     size: tuple[int, int],
-    away: Float[np.ndarray, " m"],
+    order: ContentOrder,
 ) -> Iterator[tuple[str, Figure]]:
     """Rings, grains, and what the latents have to do with both."""
     if len(found.sites.pairs):
@@ -46,7 +44,8 @@ def bond_figures(
         return
     content, which = np.asarray(rows.latents.content, float)[of_atom], rows.atom[of_atom]
     latents = {f"content latent {i + 1}": values for i, values in enumerate(content.T)}
-    latents["crystallinity of the content"] = crystallinity(away)[of_atom]
+    latents["crystallinity of the content"] = order.crystallinity[of_atom]
+    latents["crystallinity, site's own"] = order.crystallinity_own[of_atom]
     quantities = {name: values[which] for name, values in site_quantities(atoms, found.sites).items()}
     table = correlations(latents, quantities)
     if np.isfinite(table.rank).any():
@@ -61,11 +60,11 @@ def time_figures(
     found: Structure | None,
     first: np.ndarray,
     time: Clock,
-    away: Float[np.ndarray, " m"],
+    order: ContentOrder,
 ) -> Iterator[tuple[str, Figure]]:
     """Order parameters, traversals, trajectories and transitions; nothing for a single frame."""
     if len(np.unique(rows.frame)) > 1:
-        curves = run_curves(atoms, rows.latents, rows.frame, found, time, away)
+        curves = run_curves(atoms, rows.latents, rows.frame, found, time, order)
         yield "order_over_time", order_over_time(*curves, time)
         for i in range(min(MOST_TRAVERSED, rows.latents.content.shape[1])):
             drawn = traversal_through_time(model, rows.latents, rows.frame, latent=i)
@@ -90,15 +89,10 @@ def late_figures(
     shown: Sequence[int],
     size: tuple[int, int],
     time: Clock,
-    away: Float[np.ndarray, " m"],
-    found: Structure | None = None,
+    order: ContentOrder,
+    found: Structure | None,
 ) -> Iterator[tuple[str, Figure]]:
-    """All of these, in the order of the report; bonds and grains are `found` here where they are not at hand.
-
-    `away` is each sub-image's `deviation` from the crystal.
-    """
-    if found is None:
-        found = structure_of_run(atoms, rows.latents, rows.atom, size)
+    """All of these, in the order of the report; without those of bonds and grains where none were `found`."""
     if found is not None:
-        yield from bond_figures(atoms, rows, found, shown, size, away)
-    yield from time_figures(folder, atoms, rows, model, found, first, time, away)
+        yield from bond_figures(atoms, rows, found, shown, size, order)
+    yield from time_figures(folder, atoms, rows, model, found, first, time, order)

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from jaxtyping import Float
 
 from rvaejax.errors import MissingFileError
 from rvaejax.io.files import check_output, check_source_survives, prepare_output, write_text
@@ -20,7 +22,7 @@ from rvaejax.io.latents import write_latents_h5
 from rvaejax.io.movies import read_movie
 from rvaejax.pipeline import found
 from rvaejax.pipeline.config import RunConfig
-from rvaejax.pipeline.dynamics import Structure, grain_numbers, structure_of_run, track_run
+from rvaejax.pipeline.dynamics import Structure, grain_numbers, order_of_run, structure_of_run, track_run
 from rvaejax.pipeline.figures import draw_figures
 from rvaejax.pipeline.results import Results, Stopwatch, summarise_run
 from rvaejax.report import write_report
@@ -30,7 +32,7 @@ from rvaejax.rvae.model import train
 from rvaejax.rvae.record import TrainedRVAE
 from rvaejax.rvae.storage import save_model
 from rvaejax.training.interrupt import StopFlag, catch_signals
-from rvaejax.types import EMPTY, Atoms, Maps, Movie, SubImages
+from rvaejax.types import EMPTY, Atoms, ContentOrder, Maps, Movie, SubImages
 
 log = logging.getLogger(__name__)
 
@@ -116,14 +118,22 @@ def check_inputs_survive(config: RunConfig, out: Path) -> None:
 
 
 def finish(
-    folder: Path, results: Results, config: RunConfig, watch: Stopwatch, further: Mapping[str, Any] = EMPTY
-) -> Structure | None:
+    folder: Path,
+    results: Results,
+    config: RunConfig,
+    watch: Stopwatch,
+    further: Mapping[str, Any] = EMPTY,
+    crystal: tuple[Float[np.ndarray, " n"], float] | None = None,
+) -> tuple[Structure | None, ContentOrder]:
     """Writes latents, trajectories, summary, figures and report of what was found; bonds and grains, where there are.
 
-    Bonds and grains are found once, for numbers and figures alike.
+    Bonds and grains are found once, for numbers and figures alike. `crystal` gives deviations and scale of a crystal
+    that this run has in common with others (`order_of_run`).
     """
-    write_latents_h5(folder / "latents.h5", results.latents, results.subimages)
-    structure = structure_of_run(results.atoms, results.latents, results.subimages.atom, results.movie.size)
+    rows = results.subimages.atom
+    structure = structure_of_run(results.atoms, results.latents, rows, results.movie.size)
+    order = order_of_run(results.latents, rows, structure, *(crystal or ()))
+    write_latents_h5(folder / "latents.h5", results.latents, results.subimages, order)
     late = _late(folder, results, structure)
     watch.lap("trajectories and grains")
     summary = {**further, **summarise_run(results, config, watch), **late}
@@ -132,7 +142,7 @@ def finish(
         log.info("%s", note)
     report(folder, structure)
     watch.lap("figures and report")
-    return structure
+    return structure, order
 
 
 def report(folder: Path, structure: Structure | None = None) -> Path:

@@ -73,7 +73,9 @@ CATALOGUE: dict[str, Entry] = {
         "Angle and content of each atom",
         "The two sublattices should alternate in the angle, grains and boundaries stand out as areas of another "
         "colour, and the content should mark edges and defects. Crystallinity is 1 where all content latents together "
-        "are those of most sites, and falls with the distance from them.",
+        "are those of most sites, and falls with the distance from them. It is averaged over a site and its bonded "
+        "neighbours, in whose windows lie the rings that a small window cuts; the site's own is noisier, and as sharp "
+        "as the window.",
     ),
     "ring_map": Entry(
         BONDS,

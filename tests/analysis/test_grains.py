@@ -7,7 +7,7 @@ from sklearn.covariance import MinCovDet
 from sklearn.metrics import roc_auc_score
 
 from rvaejax.analysis.circular import circular_difference
-from rvaejax.analysis.deviation import OFF_CRYSTAL, crystallinity, deviation
+from rvaejax.analysis.deviation import OFF_CRYSTAL, content_order, crystallinity, deviation
 from rvaejax.analysis.grains import angle_offset, find_grains, movie_grains
 from rvaejax.analysis.sites import movie_sites
 from rvaejax.simulate.sheet import honeycomb
@@ -168,6 +168,21 @@ def test_crystallinity_still_differs_where_most_sites_are_off_the_crystal():
     assert crystallinity(10 * far) == pytest.approx(crystallinity(far))
     assert crystallinity(far, threshold=OFF_CRYSTAL).mean() < 0.1  # all alike, by the noise of the crystal alone
     assert not crystallinity(np.zeros(0)).size
+
+
+def test_crystallinity_is_half_the_sites_own_and_half_its_bonded_neighbours():
+    """A star of four atoms, a lone pair of which one has no window, and a centre that is no atom."""
+    away = np.array([0.0, 2.0, 4.0, 6.0, 8.0, 3.0])
+    atom, pairs = np.array([4, 0, 1, 2, 5, -1]), np.array([[4, 0], [4, 1], [4, 2], [3, 5]])
+    order = content_order(latents(np.zeros((6, 2))), atom, pairs, away=away)
+    c = 1 / np.sqrt(1 + (away / (2 * 3.5)) ** 2)  # twice the median
+    assert order.deviation is away and order.crystallinity_own == pytest.approx(c)
+    star = [(c[0] + c[1:4].mean()) / 2, *((c[1:4] + c[0]) / 2)]
+    assert order.crystallinity == pytest.approx([*star, c[4], c[5]])
+    assert content_order(latents(np.zeros((6, 2))), away=away).crystallinity == pytest.approx(c)
+    assert content_order(latents(np.zeros((6, 2))), atom, pairs[:0], away=away).crystallinity == pytest.approx(c)
+    fixed = content_order(latents(np.zeros((6, 2))), atom, pairs, away=away, threshold=2.0)
+    assert fixed.crystallinity_own[1] == pytest.approx(np.sqrt(0.5))
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])

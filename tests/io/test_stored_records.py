@@ -17,7 +17,7 @@ from rvaejax.io import (
     write_maps,
     write_subimages,
 )
-from rvaejax.types import Atoms, Latents, Maps, SubImages
+from rvaejax.types import Atoms, ContentOrder, Latents, Maps, SubImages
 
 RNG = np.random.default_rng(0)
 FIELDS = ("angle", "angle_sd", "shift", "content", "content_sd")
@@ -111,6 +111,22 @@ def test_latents_with_their_atoms_round_trip(tmp_path, n):
     assert back.pixel_size_nm == 0.016
     with h5py.File(tmp_path / "l.h5") as file:
         assert file["angle"].attrs["unit"] == "rad" and all("description" in file[name].attrs for name in file)
+
+
+def test_what_is_told_of_the_crystal_is_kept_and_has_its_units(tmp_path):
+    order = ContentOrder(*RNG.random((3, 7)))
+    write_latents_h5(tmp_path / "l.h5", some_latents(7), some_subimages(7), order)
+    back = read_latents_h5(tmp_path / "l.h5").order
+    same_arrays(back, order, ("deviation", "crystallinity_own", "crystallinity"))
+    with h5py.File(tmp_path / "l.h5", "a") as file:
+        assert "neighbours" in file["crystallinity"].attrs["description"]
+        del file["crystallinity_own"]
+    with pytest.raises(FormatError, match="crystallinity_own"):
+        read_latents_h5(tmp_path / "l.h5")
+    write_latents_h5(tmp_path / "l.h5", some_latents(7), some_subimages(7))
+    assert read_latents_h5(tmp_path / "l.h5").order is None  # as files of before have it
+    with pytest.raises(ValueError, match="6 orders for 7"):
+        write_latents_h5(tmp_path / "l.h5", some_latents(7), some_subimages(7), ContentOrder(*RNG.random((3, 6))))
 
 
 def test_scales_and_class_probabilities_are_kept_where_there_are_such(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from rvaejax.analysis.conditions import compare, differing_scales, joined, most_apart, part_of, split
+from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.dynamics import OFF
 from rvaejax.atoms.subimages import cut_subimages, stacked
 from rvaejax.cli import main
@@ -195,9 +196,14 @@ def test_two_movies_one_model_and_each_folder_is_a_run(quick_compilation, tmp_pa
     )  # shaking by 0.02 nm makes them 2 % longer
     assert float(rows["cold"]["median bond length [nm]"]) == pytest.approx(0.142, abs=1e-3)
     total = sum(len(one.subimages) for one in results.values())
+    away = deviation(joined([one.latents for one in results.values()]))
+    own = crystallinity(away)
     for number, (label, one) in enumerate(results.items()):
         stored = read_latents_h5(out / label / "latents.h5")
         assert np.array_equal(stored.latents.content, one.latents.content)
+        here = slice(0, len(one.subimages)) if label == "cold" else slice(total - len(one.subimages), total)
+        assert np.allclose(stored.order.crystallinity_own, own[here])  # one crystal and one scale for both
+        assert np.std(stored.order.crystallinity) < np.std(stored.order.crystallinity_own)
         again = run_subimages(out / label)
         assert np.abs(again.images.astype(float) - one.subimages.images).max() < 0.02
         assert int(rows[label]["sub-images"]) == len(again)

@@ -90,7 +90,6 @@ def similarities(folders: Mapping[str, Path]) -> Drawn:
 
 def real_space(run: numbers.Run) -> Drawn:
     """Figure 6."""
-    order = numbers.content_order(run)
     figure = real_space_maps(
         run.atoms,
         run.rows.latents,
@@ -98,9 +97,9 @@ def real_space(run: numbers.Run) -> Drawn:
         rows=run.rows.atom,
         size=run.maps.input_size,
         most_content=1,
-        more={"crystallinity": order},
+        more={"crystallinity": run.order.crystallinity},
     )
-    return Drawn(figure, numbers.real_space(run, order))
+    return Drawn(figure, numbers.real_space(run))
 
 
 def dynamics(run: numbers.Run) -> Drawn:

@@ -95,7 +95,7 @@ def _real_space(found: Numbers) -> str:
         f"{_number(one['edges and defects, mean'])} at edges and defects (AUC "
         f"{_number(one['AUC, ordered above disturbed'])}, rank correlation with crystallinity "
         f"{_number(one['rank correlation with crystallinity'])}); crystallinity, by how far all content latents "
-        f"together are from the crystal's, {_number(order['ordered sites, mean'])} and "
+        f"of a site and its bonded neighbours are from the crystal's, {_number(order['ordered sites, mean'])} and "
         f"{_number(order['edges and defects, mean'])} (AUC {_number(order['AUC, ordered above disturbed'])}, rank "
         f"correlation {_number(order['rank correlation with crystallinity'])})."
     )

@@ -11,14 +11,14 @@ from scipy import ndimage, stats
 from sklearn.metrics import roc_auc_score
 
 from rvaejax.analysis.circular import circular_difference, circular_sd, fold_angle
-from rvaejax.analysis.deviation import crystallinity, deviation
+from rvaejax.analysis.deviation import content_order
 from rvaejax.analysis.grains import SITE_FOLD
 from rvaejax.analysis.orientation import density, orientation_peaks
 from rvaejax.analysis.sites import MovieSites, distance_to, movie_sites, ring_counts
 from rvaejax.io.latents import LatentRows, read_latents_h5
 from rvaejax.io.maps import read_maps
 from rvaejax.io.tables import read_atoms
-from rvaejax.types import Atoms, Maps
+from rvaejax.types import Atoms, ContentOrder, Maps
 
 EMPTY_NM = 0.25  # farther from every atom than this is a hole, or contamination
 AT_EDGE_NM = 0.3
@@ -55,6 +55,13 @@ class Run(NamedTuple):
         """Which rows are sites of an edge or a defect."""
         sites = self.sites
         return (np.isin(sites.sites.kind, ("edge", "defect")) & ~sites.border)[self.rows.atom]
+
+    @property
+    def order(self) -> ContentOrder:
+        """Crystallinity of the rows by their content; found anew where the folder does not hold it."""
+        if self.rows.order is not None:
+            return self.rows.order
+        return content_order(self.rows.latents, self.rows.atom, self.sites.pairs)
 
 
 def read_run(folder: Path) -> Run:
@@ -104,11 +111,8 @@ def evolution(run: Run) -> dict[str, Any]:
     }
 
 
-def real_space(run: Run, order_of_content: Float[np.ndarray, " n"] | None = None) -> dict[str, Any]:
-    """Figure 6: whether the angle alternates between sublattices, and what the first content latent follows.
-
-    `order_of_content` is `content_order` of the run, where it is at hand.
-    """
+def real_space(run: Run) -> dict[str, Any]:
+    """Figure 6: whether the angle alternates between sublattices, and what content and crystallinity follow."""
     latents, sites = run.rows.latents, run.sites
     angle, order = np.full(len(run.atoms), np.nan), run.ordered
     angle[run.rows.atom] = latents.angle
@@ -123,15 +127,10 @@ def real_space(run: Run, order_of_content: Float[np.ndarray, " n"] | None = None
     }
     for d, values in enumerate(np.asarray(latents.content, float).T, 1):
         out[f"content latent {d}"] = _against_order(values, run)
-    out["crystallinity of the content"] = _against_order(
-        content_order(run) if order_of_content is None else order_of_content, run
-    )
+    by_content = run.order
+    out["crystallinity of the content"] = _against_order(by_content.crystallinity, run)
+    out["crystallinity of the content, site's own"] = _against_order(by_content.crystallinity_own, run)
     return out
-
-
-def content_order(run: Run) -> Float[np.ndarray, " n"]:
-    """Crystallinity of each sub-image by its content alone, from 0 to 1."""
-    return crystallinity(deviation(run.rows.latents))
 
 
 def _against_order(values: Float[np.ndarray, " n"], run: Run) -> dict[str, Any]:
