@@ -57,11 +57,11 @@ Result:     mean similarity up to rotation of 9 components each, on the demo's m
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
@@ -75,14 +75,15 @@ from rvaejax.pipeline.check import run_subimages
 from rvaejax.pipeline.paper.components import similarity_numbers
 from rvaejax.plotting.style import new_figure, save_figure
 from rvaejax.rvae.storage import load_model
+from rvaejax.types import SubImages
 
 
 @dataclass(frozen=True)
 class Options:
-    """Fits GMM, VAE and the mixture in the rVAE's latents to the sub-images of each run."""
+    """Fits GMM, VAE and the mixture in the latents of each rVAE to the same draws of one movie's sub-images."""
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Folders of runs."""
+    """Folders of runs on one movie and one size of windows: trainings of the rVAE from several seeds."""
     out: Path
     """Folder for figures and numbers."""
     classes: int = 9
@@ -90,46 +91,70 @@ class Options:
     rows: int = 20_000
     """Most sub-images that everything is fitted to, drawn at random."""
     vae: bool = True
-    """Whether a VAE is trained, which takes the longest."""
+    """Whether a VAE is trained for each draw, which takes the longest."""
     seeds: tuple[int, ...] = (0,)
-    """Each draws other sub-images and starts all fits but the run's rVAE anew."""
+    """Each draws other sub-images and starts all fits but the runs' rVAEs anew."""
 
 
-def components_of(run: Path, options: Options, seed: int) -> list[Fitted]:
-    """GMM, VAE and rVAE on the sub-images of a run: grids of the latents, and mixtures of as many classes."""
-    whole = run_subimages(run)
-    subimages = rows_of(whole, some_rows(len(whole), options.rows, seed))
-    latent = [fit(PlainVAE(), subimages, seed=seed)] if options.vae else []
-    latent.append(of_rvae(load_model(run), subimages))
-    mixed = [latent_gmm(inner, subimages, classes=options.classes, seed=seed) for inner in latent]
-    return [fit(GMM(classes=options.classes, starts=STARTS), subimages, seed=seed), *latent, *mixed]
+def fits(subimages: SubImages, options: Options, seed: int) -> list[tuple[str, Fitted]]:
+    """GMM, VAE and each run's rVAE on one draw: grids of the latents, and mixtures of as many classes."""
+    networks = [("VAE", fit(PlainVAE(), subimages, seed=seed))] if options.vae else []
+    networks += [(f"rVAE {run}", of_rvae(load_model(run), subimages)) for run in options.runs]
+    found = [("GMM", fit(GMM(classes=options.classes, starts=STARTS), subimages, seed=seed))]
+    for name, one in networks:
+        mixed = latent_gmm(one, subimages, classes=options.classes, seed=seed)
+        found += [(f"{name}, grid", one), (f"{name}, centroids", mixed)]
+    return found
 
 
-def draw(found: list[tuple[Fitted, Similarity]]) -> Figure:
+def draw(found: list[tuple[str, Fitted, Similarity]]) -> Figure:
     """The first channel of the components, a row for each method."""
-    count = max(len(s.plain) for _, s in found)
+    count = max(len(s.plain) for _, _, s in found)
     figure = new_figure(1.0 * count, 1.35 * len(found))
-    for part, (one, similarity) in zip(figure.subfigures(len(found), 1, squeeze=False)[:, 0], found, strict=True):
+    for part, (name, one, similarity) in zip(figure.subfigures(len(found), 1, squeeze=False)[:, 0], found, strict=True):
         line = part.subplots(1, count, squeeze=False)[0]
         for axes in line:
             axes.set_axis_off()
         for axes, image in zip(line, one.components(), strict=False):
             axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=1)
         plain, turned = similarity.mean
-        part.suptitle(f"{one.name}: {plain:.2f}; up to rotation {turned:.2f}", fontsize=8)
+        part.suptitle(f"{name}: {plain:.2f}; up to rotation {turned:.2f}", fontsize=8)
     return figure
+
+
+def difference(rvae: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Mean of an rVAE's (trainings, draws) less another's (draws), paired by draws, and its standard error.
+
+    The error is that of the means over trainings and over draws, added in squares: what one draw has in common for all
+    trainings, and one training for all draws, is in it. A single training, or draw, has no spread to add.
+    """
+    less = rvae - other
+    spread = [less.mean(axis).var(ddof=1) / n if (n := less.shape[1 - axis]) > 1 else 0.0 for axis in (0, 1)]
+    return float(less.mean()), float(np.sqrt(sum(spread)))
 
 
 def main(options: Options) -> None:
     """Fits, compares, draws, prints."""
-    results = {}
-    for run, seed in itertools.product(options.runs, options.seeds):
-        found = [(one, component_similarity(one.components())) for one in components_of(run, options, seed)]
-        name = f"{run.name}_{seed}"
-        save_figure(draw(found), options.out / f"components_{name}.png")
-        results[name] = {one.name: {**similarity_numbers(s), "note": one.note} for one, s in found}
-        print(name, json.dumps(results[name]), flush=True)
-    write_text(options.out / "similarity.json", json.dumps(results, indent=2))
+    whole, results = run_subimages(options.runs[0]), {}
+    for seed in options.seeds:
+        subimages = rows_of(whole, some_rows(len(whole), options.rows, seed))
+        found = [(name, one, component_similarity(one.components())) for name, one in fits(subimages, options, seed)]
+        save_figure(draw(found), options.out / f"components_{seed}.png")
+        results[f"draw {seed}"] = {name: {**similarity_numbers(s), "note": one.note} for name, one, s in found}
+        print(seed, json.dumps(results[f"draw {seed}"]), flush=True)
+    told = {"draws": results, "differences": {}}
+    for kind in ("centroids", "grid"):
+        for what in ("turned", "copies"):
+            each = {
+                name: np.array([one[name][what] for one in results.values()]) for name in results[next(iter(results))]
+            }
+            rvae = np.array([each[f"rVAE {run}, {kind}"] for run in options.runs])
+            for name in ("GMM", *(["VAE, centroids"] if options.vae else [])):
+                mean, error = difference(rvae, each[name])
+                told["differences"][f"{what}, rVAE, {kind}, less {name}"] = [round(mean, 4), round(error, 4)]
+                means = f"rVAE, {kind} {rvae.mean():.3f}, {name} {each[name].mean():.3f}"
+                print(f"{what}: {means}, difference {mean:.3f} ± {error:.3f}")
+    write_text(options.out / "similarity.json", json.dumps(told, indent=2))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from rvaejax.analysis.copies import disc, turned, without_corners
 
@@ -42,6 +42,22 @@ class Similarity(NamedTuple):
 def _off_diagonal(matrix: np.ndarray) -> float:
     k = len(matrix)
     return float(matrix[~np.eye(k, dtype=bool)].mean()) if k > 1 else float("nan")
+
+
+def mean_and_interval(values: Float[np.ndarray, " n"], level: float = 0.95) -> tuple[float, float]:
+    """The mean of independent draws, and half the width of its confidence interval; infinite for a single draw.
+
+    Args:
+        values: of each draw; for two methods on the same draws their differences.
+        level: of confidence.
+
+    Source: Student, Biometrika 6, 1 (1908).
+    """
+    values = np.asarray(values, float)
+    n = len(values)
+    if n < 2:
+        return float(values.mean()), float("inf")
+    return float(values.mean()), float(stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
 
 
 def component_similarity(images: Float[np.ndarray, "k h w c"], *, turns: int = TURNS) -> Similarity:

@@ -5,7 +5,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from rvaejax.analysis.copies import disc, turned, without_corners
-from rvaejax.analysis.similarity import component_similarity, ssim
+from rvaejax.analysis.similarity import component_similarity, mean_and_interval, ssim
 
 SIZE = 24
 
@@ -54,3 +54,13 @@ def test_one_component_and_constant_ones():
     assert np.isnan(component_similarity(np.zeros((1, 12, 12, 1))).mean[0])
     flat = component_similarity(np.ones((2, 12, 12, 1)))
     np.testing.assert_allclose(flat.turned, 1)
+
+
+def test_the_mean_of_draws_and_its_interval():
+    """Of 1, 2, 3: mean 2, standard error 1 / sqrt 3, and the t of two degrees of freedom."""
+    mean, within = mean_and_interval([1.0, 2.0, 3.0])
+    assert mean == 2 and within == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)
+    assert mean_and_interval([0.7]) == (0.7, np.inf)
+    rng = np.random.default_rng(8)
+    means, widths = np.array([mean_and_interval(rng.normal(size=5)) for _ in range(2000)]).T
+    assert np.mean(np.abs(means) < widths) == pytest.approx(0.95, abs=0.015)

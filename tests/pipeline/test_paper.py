@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 
 from rvaejax.analysis.sites import movie_sites
+from rvaejax.baselines.config import PCA
+from rvaejax.baselines.fit import fit
 from rvaejax.cli import main
 from rvaejax.errors import ConfigError, FormatError, ImageError, MissingFileError
 from rvaejax.io.latents import LatentRows
 from rvaejax.io.render import render
 from rvaejax.pipeline.demo import SECTION
-from rvaejax.pipeline.paper import lines, numbers
+from rvaejax.pipeline.paper import components, lines, numbers
 from rvaejax.pipeline.paper.config import PaperOptions
 from rvaejax.pipeline.paper.reproduce import reproduce
 from rvaejax.pipeline.paper.source import authors, given, thinned
 from rvaejax.simulate.sheet import honeycomb
-from rvaejax.types import Atoms, Latents, Maps, Movie
+from rvaejax.types import Atoms, Latents, Maps, Movie, SubImages
 
 PX, SIDE = 0.0157, 3.2
 SIZE = round(SIDE / PX)
@@ -115,6 +117,44 @@ def test_what_the_run_shows_is_made_of_its_numbers(run):
         assert "nan" not in lines.run_says(figure, make(run)) and lines.paper_says(figure)
 
 
+def alike(means, less, within):
+    """Numbers of figure S1 whose draws are all that matters."""
+    rest = {"plain": 0.5, "turned": 0.6, "copies": 0.1, "draws": 5, "its interval": 0.01}
+    names = ("GMM", "VAE", "rVAE")
+    return {
+        name: rest | {"mean over draws": m, "rVAE less this": d, "interval of that": within}
+        for name, m, d in zip(names, means, less, strict=True)
+    }
+
+
+def test_components_are_less_alike_only_by_more_than_draws_scatter():
+    said = lines.run_says("figure_S1", {"small": alike((0.68, 0.8, 0.67), (-0.01, -0.13, 0.0), 0.02)})
+    assert "from GMM's by -0.010 ± 0.020: not told apart" in said and "from VAE's by -0.130 ± 0.020: less alike" in said
+    said = lines.run_says("figure_S1", {"large": alike((0.6, 0.8, 0.7), (0.1, -0.1, 0.0), 0.02)})
+    assert "from GMM's by +0.100 ± 0.020: more alike" in said and said.startswith("Mean") and said.endswith("alike.")
+
+
+def test_each_draw_is_of_other_subimages_and_the_same_for_all_methods(monkeypatch):
+    rng = np.random.default_rng(9)
+    images = rng.normal(size=(203, 8, 8, 1)).astype(np.float32)
+    zero = np.zeros(len(images))
+    windows = SubImages(images, zero.astype(int), zero, zero, np.full(len(zero), "C"), np.arange(len(zero)))
+    seen = {"fit": [], "latent_gmm": []}
+    for name in seen:
+        own = getattr(components, name)
+
+        def noted(first, some, *, own=own, name=name, **options):
+            seen[name].append(some.atom.tolist())
+            return own(first, some, **options)
+
+        monkeypatch.setattr(components, name, noted)
+    network = fit(PCA(components=2), windows)
+    found = components.similarity_of_draws(windows, {"VAE": network}, PaperOptions(classes=3, draws=4))
+    assert seen["fit"] == seen["latent_gmm"] and sorted(sum(seen["fit"], [])) == list(range(203))
+    assert {name: len(values) for name, values in found.items()} == {"GMM": 4, "VAE": 4}
+    assert np.ptp(found["GMM"]) > 0 and all(-1 <= v <= 1 for values in found.values() for v in values)
+
+
 def test_evenly_spaced_frames_of_a_table_keep_their_atoms(sheet):
     movie = Movie(np.arange(3)[:, None, None] * np.ones((3, 8, 8)), PX, dose=np.ones(3), atoms=sheet, frame_time_s=2.0)
     less = thinned(movie, 2)
@@ -168,6 +208,7 @@ def test_arrays_that_are_not_the_authors(tmp_path):
         ({"small_window_nm": 1.2}, "small window"),
         ({"share": 0.0}, "share"),
         ({"classes": 1}, "classes"),
+        ({"draws": 1}, "draws"),
         ({"steps": 0}, "steps"),
         ({"movie": "a.csv", "authors_array": "b.npy"}, "exclude"),
     ],

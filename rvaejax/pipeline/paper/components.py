@@ -68,6 +68,7 @@ def compare_methods(run: Path, options: PaperOptions, *, large: bool) -> None:
         "steps of autoencoder and VAE": short,
         "extent of the grids": {"AE": extent, "rVAE": list(manifold.extent)},
         "similarity": {name: similarity_numbers(one) for name, one in similar.items()},
+        "up to rotation, each draw": similarity_of_draws(subimages, {"VAE": vae, "rVAE": rvae}, options),
         "orientation told by the latents, R2": told,
         "KL of the content latents [nat]": list(model.content_kl),
     }
@@ -80,6 +81,26 @@ def similarity_numbers(one: Similarity) -> dict[str, float]:
     """Means over pairs of components, as they are and up to rotation, and the share of pairs that are copies."""
     plain, turned = one.mean
     return {"plain": plain, "turned": turned, "copies": one.copies}
+
+
+def similarity_of_draws(
+    subimages: SubImages, networks: Mapping[str, Fitted], options: PaperOptions
+) -> dict[str, list[float]]:
+    """Mean similarity up to rotation of each method's components, for each of several disjoint draws of sub-images.
+
+    To each draw a GMM of its pixels and a mixture in the latents of each network are fitted anew, so that draws are
+    independent but for the networks, and what the methods find in the same draw can be compared in pairs.
+    """
+    parts = np.array_split(np.random.default_rng(options.seed).permutation(len(subimages)), options.draws)
+    found: dict[str, list[float]] = {}
+    for seed, part in enumerate(parts, options.seed):
+        some = rows_of(subimages, np.sort(part))
+        fitted = {"GMM": fit(GMM(classes=options.classes, starts=STARTS), some, seed=seed)}
+        fitted |= {name: latent_gmm(one, some, classes=options.classes, seed=seed) for name, one in networks.items()}
+        for name, one in fitted.items():
+            alike = component_similarity(np.asarray(one.components(), np.float32))
+            found.setdefault(name, []).append(alike.mean[1])
+    return found
 
 
 def decoded_grid(

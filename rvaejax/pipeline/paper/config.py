@@ -41,6 +41,8 @@ class PaperOptions:
             cores.
         rows: most sub-images that GMM, autoencoder and VAE are fitted to, drawn at random.
         classes: components of each method.
+        draws: disjoint draws of these sub-images, to each of which the mixtures are fitted anew: how far the similarity
+            of their components hangs on that.
         manifold: images along each side of a latent manifold.
         share: of each frame's sub-images, for the training on a part of them.
         frames: use so many frames, evenly spaced, or simulate so many; by default all, and 50.
@@ -61,6 +63,7 @@ class PaperOptions:
     large_baseline_steps: int = 200
     rows: int = 20_000
     classes: int = 9
+    draws: int = 5
     manifold: int = 9
     share: float = 0.25
     frames: int | None = None
@@ -77,7 +80,15 @@ class PaperOptions:
             raise ConfigError(f"the small window must be smaller than the large one, got {sizes}")
         if not 0 < self.share <= 1:
             raise ConfigError(f"--share must be above 0 and at most 1, got {self.share:g}")
-        least = {"baseline_steps": 1, "large_baseline_steps": 1, "rows": 100, "classes": 2, "manifold": 2, "frames": 1}
+        least = {
+            "baseline_steps": 1,
+            "large_baseline_steps": 1,
+            "rows": 100,
+            "classes": 2,
+            "draws": 2,
+            "manifold": 2,
+            "frames": 1,
+        }
         for name, low in least.items():
             value = getattr(self, name)
             if value is not None and value < low:

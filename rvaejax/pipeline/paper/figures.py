@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from rvaejax.analysis.similarity import Similarity
+from rvaejax.analysis.similarity import Similarity, mean_and_interval
 from rvaejax.atoms.localise import find_atoms
 from rvaejax.io.latents import read_latents_h5
 from rvaejax.io.movies import read_movie
@@ -85,6 +85,11 @@ def similarities(folders: Mapping[str, Path]) -> Drawn:
             matrices[f"{name} windows"] = {m: (arrays[f"plain {m}"], arrays[f"turned {m}"]) for m in S1_METHODS}
         pairs = matrices[f"{name} windows"].items()
         found[name] = {method: components.similarity_numbers(Similarity(*two)) for method, two in pairs}
+        drawn = {k: np.array(v) for k, v in components.read_numbers(folder)["up to rotation, each draw"].items()}
+        for method, of in found[name].items():
+            of["draws"] = len(drawn[method])
+            of["mean over draws"], of["its interval"] = mean_and_interval(drawn[method])
+            of["rVAE less this"], of["interval of that"] = mean_and_interval(drawn["rVAE"] - drawn[method])
     return Drawn(plates.similarities(matrices), found)
 
 

@@ -118,9 +118,24 @@ def _similarity(found: Numbers) -> str:
         each = ", ".join(
             f"{name} {of['plain']:.2f}, {of['turned']:.2f} and {of['copies']:.0%}" for name, of in methods.items()
         )
-        parts.append(f"{window} windows: {each}")
+        parts.append(f"{window} windows: {each}. {_over_draws(methods)}")
     said = "mean similarity as they are and up to rotation, and share of pairs more than 0.95 alike up to rotation, "
-    return _sentence(said + "; ".join(parts))
+    return _sentence(said + " ".join(parts)).removesuffix(".")
+
+
+def _over_draws(methods: Numbers) -> str:
+    """Whether the rVAE's components are less alike than the others', or more, by more than draws scatter."""
+    means = ", ".join(f"{name} {of['mean over draws']:.3f} ± {of['its interval']:.3f}" for name, of in methods.items())
+    told = []
+    for name, of in methods.items():
+        if name != "rVAE":
+            less, within = of["rVAE less this"], of["interval of that"]
+            verdict = "not told apart" if abs(less) <= within else "less alike" if less < 0 else "more alike"
+            told.append(f"from {name}'s by {less:+.3f} ± {within:.3f}: {verdict}")
+    return (
+        f"Up to rotation, mixtures fitted to {methods['rVAE']['draws']} parts of the sub-images (mean, 95 % interval): "
+        f"{means}; the rVAE's, of this one training, differ in the same parts {'; '.join(told)}."
+    )
 
 
 def _quarter(found: Numbers) -> str:
