@@ -142,7 +142,7 @@ def main(options: Options) -> None:
         save_figure(draw(found), options.out / f"components_{seed}.png")
         results[f"draw {seed}"] = {name: {**similarity_numbers(s), "note": one.note} for name, one, s in found}
         print(seed, json.dumps(results[f"draw {seed}"]), flush=True)
-    told = {"draws": results, "differences": {}}
+    differences: dict[str, list[float]] = {}
     for kind in ("centroids", "grid"):
         for what in ("turned", "copies"):
             each = {
@@ -151,10 +151,10 @@ def main(options: Options) -> None:
             rvae = np.array([each[f"rVAE {run}, {kind}"] for run in options.runs])
             for name in ("GMM", *(["VAE, centroids"] if options.vae else [])):
                 mean, error = difference(rvae, each[name])
-                told["differences"][f"{what}, rVAE, {kind}, less {name}"] = [round(mean, 4), round(error, 4)]
+                differences[f"{what}, rVAE, {kind}, less {name}"] = [round(mean, 4), round(error, 4)]
                 means = f"rVAE, {kind} {rvae.mean():.3f}, {name} {each[name].mean():.3f}"
                 print(f"{what}: {means}, difference {mean:.3f} ± {error:.3f}")
-    write_text(options.out / "similarity.json", json.dumps(told, indent=2))
+    write_text(options.out / "similarity.json", json.dumps({"draws": results, "differences": differences}, indent=2))
 
 
 if __name__ == "__main__":
