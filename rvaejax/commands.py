@@ -65,6 +65,8 @@ class Run:
     """Go on with a run that was interrupted."""
     labels: tuple[str, ...] = ()
     """Of several movies: what each stands for (temperature, dose); by default their names."""
+    pixel_sizes: tuple[float, ...] = ()
+    """Of several movies: the pixel size of each [nm], in their order, instead of those of their files."""
 
     def __post_init__(self) -> None:
         if not self.input:
@@ -73,6 +75,10 @@ class Run:
             raise ConfigError(f"--labels: {len(self.labels)} for {len(self.input)} movies; give one for each")
         if self.labels and len(self.input) == 1:
             raise ConfigError(f"--labels {self.labels[0]}: labels tell several movies apart; leave it out for one")
+        if self.pixel_sizes and len(self.pixel_sizes) != len(self.input):
+            raise ConfigError(f"--pixel-sizes: {len(self.pixel_sizes)} for {len(self.input)} movies; give one for each")
+        if self.pixel_sizes and len(self.input) == 1:
+            raise ConfigError("--pixel-sizes are of several movies; give that of one with --px-nm")
 
     def execute(self) -> None:
         """Runs the whole way and says where the report is."""
@@ -89,7 +95,8 @@ class Run:
             return {"": run(self.input[0], self.out, self.options, **options)}
         from rvaejax.pipeline.conditions import run_conditions
 
-        return run_conditions(self.input, self.out, self.options, labels=self.labels, **options)
+        options |= {"labels": self.labels, "pixel_sizes_nm": self.pixel_sizes}
+        return run_conditions(self.input, self.out, self.options, **options)
 
 
 @dataclass(frozen=True)

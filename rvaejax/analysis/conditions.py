@@ -12,10 +12,12 @@ from scipy.stats import wasserstein_distance
 
 from rvaejax.analysis.circular import concentration
 from rvaejax.analysis.deviation import OFF_CRYSTAL, deviation
+from rvaejax.analysis.dynamics import OFF
 from rvaejax.analysis.grains import FOLD
 from rvaejax.types import Latents
 
 SCALES_AGREE = 0.01  # of the bond length, as scans are calibrated
+BONDED_ALIKE_NM = 0.142  # the bond of graphene
 
 
 class Comparison(NamedTuple):
@@ -108,20 +110,25 @@ def _second_half(frame: Integer[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     return frame >= each[len(each) // 2] if len(each) > 1 else np.zeros(len(frame), bool)
 
 
-def differing_scales(labels: Sequence[str], bond_nm: Sequence[float]) -> list[str]:
+def differing_scales(labels: Sequence[str], bond_nm: Sequence[float], pixel_nm: Sequence[float]) -> list[str]:
     """A line of warning where movies do not agree on how long a bond is: content that tells scale then tells movies.
 
     Args:
         labels: of the movies.
         bond_nm: their median bonds [nm]; NaN where there are none.
+        pixel_nm: their pixel sizes [nm].
     """
     known = {label: nm for label, nm in zip(labels, bond_nm, strict=True) if np.isfinite(nm)}
     if not known or max(known.values()) <= (1 + SCALES_AGREE) * min(known.values()):
         return []
     said = ", ".join(f"{label} {nm:.4f} nm" for label, nm in known.items())
+    alike = " ".join(
+        f"{px * BONDED_ALIKE_NM / nm if np.isfinite(nm) else px:.5g}" for nm, px in zip(bond_nm, pixel_nm, strict=True)
+    )
     return [
         f"Median bonds differ: {said}. Either a sheet is strained or shaken, or the pixel sizes do not agree; the "
-        "content differs by that alone, and sites of a sound lattice may count as off the common crystal."
+        "content differs by that alone, and sites of a sound lattice may count as off the common crystal. In graphene "
+        f"that no condition strains, --pixel-sizes {alike} makes all of them {BONDED_ALIKE_NM} nm."
     ]
 
 
@@ -134,6 +141,29 @@ def most_apart(told: Comparison) -> list[str]:
         halves = f"; halves of one of the two by up to {np.nanmax(own):.2f}" if np.isfinite(own).any() else ""
         said.append(f"{told.labels[i]} in content latent {d + 1}, by {told.distance[0, i, d]:.2f}{halves}")
     return [f"Most apart from {told.labels[0]}: {'. '.join(said)}."] if said else []
+
+
+def notes(told: Comparison, curves: Mapping[str, Mapping[str, np.ndarray]]) -> list[str]:
+    """What the reader of a comparison must know first; `curves` are the order parameters of each condition."""
+    share = ", ".join(f"{label} {n}" for label, n in zip(told.labels, told.sites.tolist(), strict=True))
+    change = {label: course(curves[label].get(OFF, np.zeros(0))) for label in told.labels}
+    off = [
+        f"{label} {value:.0%}" + ("" if (of := change[label]) is None else f" ({100 * of[1]:+.0f} points)")
+        for label, value in zip(told.labels, told.off, strict=True)
+    ]
+    added = " (in brackets from the first to the last frame)" if any(change.values()) else ""
+    return [
+        f"One model, trained on all movies together; sub-images: {share}. The report of each movie is in its folder.",
+        f"Share of the surroundings off the common crystal{added}: {', '.join(off)}.",
+        *most_apart(told),
+        "Distances of distributions are Wasserstein's, in standard deviations of the latent over all movies.",
+    ]
+
+
+def course(values: Float[np.ndarray, " t"]) -> tuple[float, float] | None:
+    """A curve's first value, and how much higher the last one is; None of fewer than two."""
+    known = values[np.isfinite(values)]
+    return (known[0], known[-1] - known[0]) if len(known) > 1 else None
 
 
 def joined(parts: Sequence[Latents]) -> Latents:

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from rvaejax.analysis.conditions import Comparison, compare, differing_scales, most_apart, part_of
+from rvaejax.analysis.conditions import Comparison, compare, course, differing_scales, notes, part_of
 from rvaejax.analysis.deviation import crystal_scale, deviation
-from rvaejax.analysis.dynamics import OFF, clock, frame_clock
+from rvaejax.analysis.dynamics import clock, frame_clock
 from rvaejax.analysis.selection import rows_of
 from rvaejax.analysis.sites import median_bond_nm
 from rvaejax.atoms.subimages import stacked
@@ -79,6 +79,7 @@ def run_conditions(
     config: RunConfig,
     *,
     labels: Sequence[str] = (),
+    pixel_sizes_nm: Sequence[float] = (),
     overwrite: bool = False,
     resume: bool = False,
     should_stop: StopFlag | None = None,
@@ -92,6 +93,7 @@ def run_conditions(
         out: folder for the results.
         config: options, the same for all movies.
         labels: of the conditions; by default the movies' names.
+        pixel_sizes_nm: of each movie [nm], before what its file or the options say.
         overwrite: replace the results of an earlier run.
         resume: go on with a run that was interrupted.
         should_stop: asked between pieces of the training; by default SIGINT and SIGTERM are listened to.
@@ -107,9 +109,14 @@ def run_conditions(
         raise ConfigError(f"--centres {config.centres}: one table cannot be that of several movies; give atoms or grid")
     for source in sources:
         check_source_survives(source, out)
-    movies = [found.settled(read_movie(source, pixel_size_nm=config.px_nm), config) for source in sources]
+    if pixel_sizes_nm and len(pixel_sizes_nm) != len(sources):
+        raise ConfigError(f"--pixel-sizes: {len(pixel_sizes_nm)} for {len(sources)} movies; give one for each")
+    pixels: list[float | None] = list(pixel_sizes_nm) or [config.px_nm] * len(sources)
+    movies = [
+        found.settled(read_movie(source, pixel_size_nm=nm), config) for source, nm in zip(sources, pixels, strict=True)
+    ]
     config = with_one_pixel(movies, config)
-    begun = {"conditions": {"labels": list(names), "run": to_dict(config)}}
+    begun = {"conditions": {"labels": list(names), "pixel_sizes_nm": pixels, "run": to_dict(config)}}
     resume = resume and was_begun(out, begun)
     parts = [_part(name, movie, out / name, config, resume) for name, movie in zip(names, movies, strict=True)]
     together = stacked([part.subimages for part in parts])
@@ -199,11 +206,12 @@ def _compare(out: Path, ends: dict[str, End], watch: Stopwatch) -> None:
     if any(len(time.values) > 1 for time in clocks.values()):
         save_figure(plots.curves(curves, clocks), out / "figures" / "condition_curves.png")
     bond = [np.nan if one is None else median_bond_nm(each.atoms, one.sites.pairs) for each, one, _ in ends.values()]
+    pixels = [one.atoms.pixel_size_nm for one in results.values()]
     rows = [_row(i, told, one, bond[i], curves[label]) for i, (label, one) in enumerate(results.items())]
     write_rows(out / CONDITIONS, rows)
     summary: dict[str, Any] = {
         "title": " and ".join(filter(None, (", ".join(told.labels[:-1]), told.labels[-1]))),
-        "notes": [*_notes(told, curves), *differing_scales(told.labels, bond)],
+        "notes": [*notes(told, curves), *differing_scales(told.labels, bond, pixels)],
     }
     summary |= {str(row["condition"]): {k: v for k, v in row.items() if k != "condition"} for row in rows}
     write_text(out / "summary.json", json.dumps({**summary, "seconds": watch.seconds}, indent=2))
@@ -233,28 +241,6 @@ def _row(i: int, told: Comparison, one: Results, bond: float, curves: dict[str, 
         if np.isfinite(told.within[i, d]):
             row[f"content latent {d + 1}, distance of first and second half"] = told.within[i, d]
     for name, values in curves.items():
-        if (change := _change(values)) is not None:
+        if (change := course(values)) is not None:
             row[f"{name}, first frame"], row[f"{name}, last minus first frame"] = change
     return {k: float(f"{v:.5g}") if isinstance(v, float) else v for k, v in row.items()}
-
-
-def _change(values: np.ndarray) -> tuple[float, float] | None:
-    """A curve's first value, and how much higher the last one is; None of fewer than two."""
-    known = values[np.isfinite(values)]
-    return (known[0], known[-1] - known[0]) if len(known) > 1 else None
-
-
-def _notes(told: Comparison, curves: dict[str, dict[str, np.ndarray]]) -> list[str]:
-    share = ", ".join(f"{label} {n}" for label, n in zip(told.labels, told.sites.tolist(), strict=True))
-    change = {label: _change(curves[label].get(OFF, np.zeros(0))) for label in told.labels}
-    off = [
-        f"{label} {value:.0%}" + ("" if (of := change[label]) is None else f" ({100 * of[1]:+.0f} points)")
-        for label, value in zip(told.labels, told.off, strict=True)
-    ]
-    course = " (in brackets from the first to the last frame)" if any(change.values()) else ""
-    return [
-        f"One model, trained on all movies together; sub-images: {share}. The report of each movie is in its folder.",
-        f"Share of the surroundings off the common crystal{course}: {', '.join(off)}.",
-        *most_apart(told),
-        "Distances of distributions are Wasserstein's, in standard deviations of the latent over all movies.",
-    ]

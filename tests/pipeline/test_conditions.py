@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from rvaejax.analysis.conditions import compare, differing_scales, joined, most_apart, part_of, split
+from rvaejax.analysis.conditions import compare, differing_scales, joined, most_apart, notes, part_of, split
 from rvaejax.analysis.deviation import crystallinity, deviation
 from rvaejax.analysis.dynamics import OFF
 from rvaejax.atoms.subimages import cut_subimages, stacked
@@ -21,7 +21,7 @@ from rvaejax.io.movies import read_movie
 from rvaejax.io.tables import write_atoms
 from rvaejax.pipeline import dynamics
 from rvaejax.pipeline.check import judged_rows, run_subimages, shared_rows
-from rvaejax.pipeline.conditions import _notes, checked_labels, run_conditions
+from rvaejax.pipeline.conditions import checked_labels, run_conditions
 from rvaejax.pipeline.config import CheckConfig, RunConfig
 from rvaejax.pipeline.run import report
 from rvaejax.plotting.conditions import curves, distributions
@@ -84,8 +84,8 @@ def test_notes_say_how_the_share_off_the_crystal_changed_where_it_did():
     rng = np.random.default_rng(5)
     told = compare({"5 points": latents(rng.normal(size=(200, 2))), "hot": latents(rng.normal(size=(200, 2)))})
     still = {label: {OFF: np.array([0.1])} for label in told.labels}
-    assert not any("brackets" in line for line in _notes(told, still))
-    (line,) = (line for line in _notes(told, {**still, "hot": {OFF: np.array([0.1, np.nan, 0.35])}}) if "off" in line)
+    assert not any("brackets" in line for line in notes(told, still))
+    (line,) = (line for line in notes(told, {**still, "hot": {OFF: np.array([0.1, np.nan, 0.35])}}) if "off" in line)
     assert "in brackets from the first to the last frame" in line and line.endswith("(+25 points).")
     assert f"5 points {told.off[0]:.0%}, hot" in line
 
@@ -106,9 +106,12 @@ def test_what_is_off_the_crystal_is_told_from_one_crystal_for_all():
 
 
 def test_movies_whose_pixels_do_not_agree_are_told():
-    assert not differing_scales(("a", "b", "c"), (0.1420, 0.1431, np.nan)) and not differing_scales(("a",), (np.nan,))
-    (line,) = differing_scales(("cold", "hot", "empty"), (0.1397, 0.1440, np.nan))
+    px = (0.01, 0.02, 0.03)
+    assert not differing_scales(("a", "b", "c"), (0.1420, 0.1431, np.nan), px)
+    assert not differing_scales(("a",), (np.nan,), px[:1])
+    (line,) = differing_scales(("cold", "hot", "empty"), (0.1397, 0.1440, np.nan), px)
     assert "cold 0.1397 nm, hot 0.1440 nm." in line
+    assert "--pixel-sizes 0.010165 0.019722 0.03 makes" in line  # 0.01 x 142 / 139.7, 0.02 x 142 / 144
 
 
 def test_joined_and_apart_again():
@@ -157,9 +160,28 @@ def test_the_command_line_refuses_what_makes_no_sense(refused, tmp_path):
     assert "INPUT" in refused(f"run {out}")
     assert "--labels" in refused(f"run {two} {out} --labels cold")
     assert "leave it out" in refused(f"run {tmp_path / 'a.csv'} {out} --labels cold")
+    assert "1 for 2 movies" in refused(f"run {two} {out} --pixel-sizes 0.016")
+    assert "--px-nm" in refused(f"run {tmp_path / 'a.csv'} {out} --pixel-sizes 0.016")
     assert "one table" in refused(f"run {two} {out} --centres {tmp_path / 'a.csv'}")
     assert "no such file" in refused(f"run {two} {tmp_path / 'none.csv'} {out}")
     assert not (tmp_path / "out").exists()
+
+
+def test_each_movie_has_the_pixel_size_that_is_said_of_it(monkeypatch, tmp_path):
+    """Windows have the finest of them; without it the tables' own hold."""
+    for name in "ab":
+        write_sheet(tmp_path / f"{name}.csv", 0.016)
+    seen = []
+
+    def stop(movie, config):
+        seen.append((movie.pixel_size_nm, config.window_px_nm))
+        raise InterruptedError
+
+    monkeypatch.setattr("rvaejax.pipeline.conditions.found.points", stop)
+    for sizes in ((0.0158, 0.0163), ()):
+        with pytest.raises(InterruptedError):
+            run_conditions([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "out", FEW, pixel_sizes_nm=sizes)
+    assert seen == [(0.0158, 0.0158), (pytest.approx(0.016), None)]
 
 
 def test_a_line_for_each_condition():
