@@ -30,6 +30,7 @@ from rvaejax.rvae.storage import load_model
 from rvaejax.types import SubImages
 
 ARRAYS, NUMBERS = "components.npz", "components.json"
+DRAWN = 2000  # sub-images of a draw, at most
 PROBED = 4000  # sites from which it is told whether latents hold the orientation
 
 
@@ -88,13 +89,14 @@ def similarity_of_draws(
 ) -> dict[str, list[float]]:
     """Mean similarity up to rotation of each method's components, for each of several disjoint draws of sub-images.
 
-    To each draw a GMM of its pixels and a mixture in the latents of each network are fitted anew, so that draws are
-    independent but for the networks, and what the methods find in the same draw can be compared in pairs.
+    To each draw, of at most `DRAWN`, which bounds the time, a GMM of its pixels and a mixture in the latents of each
+    network are fitted anew, so that draws are independent but for the networks, and what the methods find in the same
+    draw can be compared in pairs.
     """
     parts = np.array_split(np.random.default_rng(options.seed).permutation(len(subimages)), options.draws)
     found: dict[str, list[float]] = {}
     for seed, part in enumerate(parts, options.seed):
-        some = rows_of(subimages, np.sort(part))
+        some = rows_of(subimages, np.sort(part[:DRAWN]))
         fitted = {"GMM": fit(GMM(classes=options.classes, starts=STARTS), some, seed=seed)}
         fitted |= {name: latent_gmm(one, some, classes=options.classes, seed=seed) for name, one in networks.items()}
         for name, one in fitted.items():
