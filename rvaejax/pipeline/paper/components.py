@@ -30,6 +30,7 @@ from rvaejax.rvae.storage import load_model
 from rvaejax.types import SubImages
 
 ARRAYS, NUMBERS = "components.npz", "components.json"
+SCATTERED = ("turned", "copies")  # what is told of each draw
 DRAWN = 2000  # sub-images of a draw, at most
 PROBED = 4000  # sites from which it is told whether latents hold the orientation
 
@@ -69,7 +70,7 @@ def compare_methods(run: Path, options: PaperOptions, *, large: bool) -> None:
         "steps of autoencoder and VAE": short,
         "extent of the grids": {"AE": extent, "rVAE": list(manifold.extent)},
         "similarity": {name: similarity_numbers(one) for name, one in similar.items()},
-        "up to rotation, each draw": similarity_of_draws(subimages, {"VAE": vae, "rVAE": rvae}, options),
+        "each draw": similarity_of_draws(subimages, {"VAE": vae, "rVAE": rvae}, options),
         "orientation told by the latents, R2": told,
         "KL of the content latents [nat]": list(model.content_kl),
     }
@@ -86,22 +87,23 @@ def similarity_numbers(one: Similarity) -> dict[str, float]:
 
 def similarity_of_draws(
     subimages: SubImages, networks: Mapping[str, Fitted], options: PaperOptions
-) -> dict[str, list[float]]:
-    """Mean similarity up to rotation of each method's components, for each of several disjoint draws of sub-images.
+) -> dict[str, dict[str, list[float]]]:
+    """How alike each method's components are (`similarity_numbers`), for each of several disjoint draws of sub-images.
 
     To each draw, of at most `DRAWN`, which bounds the time, a GMM of its pixels and a mixture in the latents of each
     network are fitted anew, so that draws are independent but for the networks, and what the methods find in the same
     draw can be compared in pairs.
     """
     parts = np.array_split(np.random.default_rng(options.seed).permutation(len(subimages)), options.draws)
-    found: dict[str, list[float]] = {}
+    found: dict[str, dict[str, list[float]]] = {}
     for seed, part in enumerate(parts, options.seed):
         some = rows_of(subimages, np.sort(part[:DRAWN]))
         fitted = {"GMM": fit(GMM(classes=options.classes, starts=STARTS), some, seed=seed)}
         fitted |= {name: latent_gmm(one, some, classes=options.classes, seed=seed) for name, one in networks.items()}
         for name, one in fitted.items():
-            alike = component_similarity(np.asarray(one.components(), np.float32))
-            found.setdefault(name, []).append(alike.mean[1])
+            alike = similarity_numbers(component_similarity(np.asarray(one.components(), np.float32)))
+            for what in SCATTERED:
+                found.setdefault(name, {}).setdefault(what, []).append(alike[what])
     return found
 
 

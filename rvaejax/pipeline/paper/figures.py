@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,17 +80,19 @@ def descriptors(folders: Mapping[str, Path]) -> Drawn:
 
 def similarities(folders: Mapping[str, Path]) -> Drawn:
     """Figure S1, a row for each size of windows."""
-    matrices, found = {}, {}
+    matrices: dict[str, Any] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, folder in folders.items():
         with np.load(folder / components.ARRAYS) as arrays:
             matrices[f"{name} windows"] = {m: (arrays[f"plain {m}"], arrays[f"turned {m}"]) for m in S1_METHODS}
         pairs = matrices[f"{name} windows"].items()
-        found[name] = {method: components.similarity_numbers(Similarity(*two)) for method, two in pairs}
-        drawn = {k: np.array(v) for k, v in components.read_numbers(folder)["up to rotation, each draw"].items()}
-        for method, of in found[name].items():
-            of["draws"] = len(drawn[method])
-            of["mean over draws"], of["its interval"] = mean_and_interval(drawn[method])
-            of["rVAE less this"], of["interval of that"] = mean_and_interval(drawn["rVAE"] - drawn[method])
+        found[name] = {method: {**components.similarity_numbers(Similarity(*two))} for method, two in pairs}
+        each = components.read_numbers(folder)["each draw"]
+        for (method, of), what in itertools.product(found[name].items(), components.SCATTERED):
+            own, rvae = np.array(each[method][what]), np.array(each["rVAE"][what])
+            of["draws"] = len(own)
+            of[f"{what}, draws"] = mean_and_interval(own)
+            of[f"{what}, rVAE less this"] = mean_and_interval(rvae - own)
     return Drawn(plates.similarities(matrices), found)
 
 

@@ -125,17 +125,27 @@ def _similarity(found: Numbers) -> str:
 
 def _over_draws(methods: Numbers) -> str:
     """Whether the rVAE's components are less alike than the others', or more, by more than draws scatter."""
-    means = ", ".join(f"{name} {of['mean over draws']:.3f} ± {of['its interval']:.3f}" for name, of in methods.items())
-    told = []
-    for name, of in methods.items():
-        if name != "rVAE":
-            less, within = of["rVAE less this"], of["interval of that"]
-            verdict = "not told apart" if abs(less) <= within else "less alike" if less < 0 else "more alike"
-            told.append(f"from {name}'s by {less:+.3f} ± {within:.3f}: {verdict}")
+    parts = []
+    for what, name, less, more in (
+        ("turned", "similarity", "less alike", "more alike"),
+        ("copies", "share of copies", "fewer", "more"),
+    ):
+        means = ", ".join(f"{one} {_with_error(of[f'{what}, draws'], '.3f')}" for one, of in methods.items())
+        told = []
+        for one, of in methods.items():
+            if one != "rVAE":
+                difference, within = of[f"{what}, rVAE less this"]
+                verdict = "not told apart" if abs(difference) <= within else less if difference < 0 else more
+                told.append(f"from {one}'s by {_with_error((difference, within), '+.3f')}: {verdict}")
+        parts.append(f"{name} {means}; the rVAE's, of this one training, differs {', '.join(told)}")
+    draws = methods["rVAE"]["draws"]
     return (
-        f"Up to rotation, mixtures fitted to {methods['rVAE']['draws']} parts of the sub-images (mean, 95 % interval): "
-        f"{means}; the rVAE's, of this one training, differ in the same parts {'; '.join(told)}."
+        f"Mixtures fitted to {draws} parts of the sub-images, up to rotation (mean, 95 % interval): {'. '.join(parts)}."
     )
+
+
+def _with_error(pair: Any, form: str) -> str:
+    return f"{pair[0]:{form}} ± {pair[1]:.3f}"
 
 
 def _quarter(found: Numbers) -> str:
