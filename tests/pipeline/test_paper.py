@@ -129,9 +129,9 @@ def alike(means, less, within):
 
 def test_components_are_less_alike_only_by_more_than_draws_scatter():
     said = lines.run_says("figure_S1", {"small": alike((0.68, 0.8, 0.67), (-0.01, -0.13, 0.0), 0.02)})
-    assert "from GMM's by -0.010 ± 0.020: not told apart" in said and "from VAE's by -0.130 ± 0.020: less alike" in said
+    assert "rVAE less GMM -0.010 ± 0.020: not told apart; rVAE less VAE -0.130 ± 0.020: less alike." in said
     said = lines.run_says("figure_S1", {"large": alike((0.6, 0.8, 0.7), (0.1, -0.1, 0.0), 0.02)})
-    assert "from GMM's by +0.100 ± 0.020: more alike" in said and said.startswith("Mean") and said.endswith("fewer.")
+    assert "rVAE less GMM +0.100 ± 0.020: more alike;" in said and said.startswith("Mean") and said.endswith("fewer.")
 
 
 def test_each_draw_is_of_other_subimages_and_the_same_for_all_methods(monkeypatch):

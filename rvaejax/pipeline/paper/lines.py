@@ -118,8 +118,8 @@ def _similarity(found: Numbers) -> str:
         each = ", ".join(
             f"{name} {of['plain']:.2f}, {of['turned']:.2f} and {of['copies']:.0%}" for name, of in methods.items()
         )
-        parts.append(f"{window} windows: {each}. {_over_draws(methods)}")
-    said = "mean similarity as they are and up to rotation, and share of pairs more than 0.95 alike up to rotation, "
+        parts.append(_capital(f"{window} windows: {each}. {_over_draws(methods)}"))
+    said = "mean similarity as they are and up to rotation, and share of pairs more than 0.95 alike up to rotation. "
     return _sentence(said + " ".join(parts)).removesuffix(".")
 
 
@@ -136,11 +136,12 @@ def _over_draws(methods: Numbers) -> str:
             if one != "rVAE":
                 difference, within = of[f"{what}, rVAE less this"]
                 verdict = "not told apart" if abs(difference) <= within else less if difference < 0 else more
-                told.append(f"from {one}'s by {_with_error((difference, within), '+.3f')}: {verdict}")
-        parts.append(f"{name} {means}; the rVAE's, of this one training, differs {', '.join(told)}")
+                told.append(f"rVAE less {one} {_with_error((difference, within), '+.3f')}: {verdict}")
+        parts.append(f"{name} {means}; {'; '.join(told)}")
     draws = methods["rVAE"]["draws"]
     return (
-        f"Mixtures fitted to {draws} parts of the sub-images, up to rotation (mean, 95 % interval): {'. '.join(parts)}."
+        f"Mixtures fitted to {draws} parts of the sub-images, up to rotation (mean, 95 % interval; one training of the "
+        f"rVAE): {'. '.join(map(_capital, parts))}."
     )
 
 
@@ -159,7 +160,11 @@ def _quarter(found: Numbers) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    return _capital(text) + "."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 _LINES = {
