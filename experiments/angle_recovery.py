@@ -93,4 +93,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    rx.use_every_core()
     main(tyro.cli(Options))

@@ -134,4 +134,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    rx.use_every_core()
     main(tyro.cli(Options))

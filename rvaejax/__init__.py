@@ -41,6 +41,7 @@ _HOME = {
     "simulate_movie": "rvaejax.simulate.movie",
     "Tracks": "rvaejax.types",
     "track_atoms": "rvaejax.atoms.tracking",
+    "use_every_core": "rvaejax.training.cores",
     "train": "rvaejax.rvae.model",
     "write_atoms": "rvaejax.io.tables",
     "write_latents": "rvaejax.io.latents",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from rvaejax.segmentation.weights import load_segmenter as load_segmenter
     from rvaejax.simulate.config import MovieConfig as MovieConfig
     from rvaejax.simulate.movie import simulate_movie as simulate_movie
+    from rvaejax.training.cores import use_every_core as use_every_core
     from rvaejax.types import (
         Atoms as Atoms,
     )

@@ -22,6 +22,7 @@ import tyro
 from rvaejax.commands import COMMANDS
 from rvaejax.errors import InputError
 from rvaejax.training.cache import keep_compiled
+from rvaejax.training.cores import use_every_core
 
 BAD_INPUT = 2
 _FRAME = re.compile(r"[\u2500-\u257f]+|-{4,}|^\s*[+|]|[+|]\s*$")  # the box that tyro draws around its messages
@@ -104,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from rvaejax.training.interrupt import Interrupted
 
     keep_compiled()
+    use_every_core()
     try:
         with _logging(), _termination():
             command.execute()

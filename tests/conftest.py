@@ -11,6 +11,8 @@ import pytest
 # a shape that is extended without a word is how most silent mistakes with arrays begin
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+# as many as for whoever computes without the command line; on several, in processes of their own
+jax.config.update("jax_num_cpu_devices", 1)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +46,10 @@ def chains() -> Iterator[None]:
     jax.config.update("jax_debug_key_reuse", False)
     yield
     jax.config.update("jax_debug_key_reuse", True)
+
+
+# as many as for whoever computes without the command line; on several, in processes of their own
+jax.config.update("jax_num_cpu_devices", 1)
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ from rvaejax.io.subimages import read_subimages
 from rvaejax.rvae.config import MLPEncoder, RVAEConfig, SpatialDecoder, preset
 from rvaejax.rvae.inference import encode
 from rvaejax.rvae.model import train as train_rvae
+from rvaejax.training import devices
 from rvaejax.training.interrupt import Interrupted
 from rvaejax.training.loop import Report
 from rvaejax.types import SubImages
@@ -165,13 +166,17 @@ def _rate(call: Callable[[], Any], seconds: float) -> float:
 
 
 def matrix(rows: int, inner: int, precision: str, seconds: float) -> dict[str, Any]:
-    """GFLOP/s of products (rows, inner) by (inner, inner), one after the other."""
+    """GFLOP/s of products (rows, inner) by (inner, inner), one after the other: shared by all cores, or by parts."""
     rng = np.random.default_rng(0)
     kind = jnp.bfloat16 if precision == "bfloat16" else jnp.float32
     x = jnp.asarray(rng.standard_normal((rows, inner), dtype=np.float32), kind)
     w = jnp.asarray(rng.standard_normal((inner, inner), dtype=np.float32) / np.float32(inner) ** 0.5, kind)
+    rates = []
     with products(precision):
-        return {"gflops": 2e-9 * CHAIN * rows * inner * inner * _rate(lambda: _chain(x, w, precision), seconds)}
+        for mesh in {None, devices.mesh(rows)}:
+            own, all_of = devices.divided(x, mesh), devices.everywhere(w, mesh)
+            rates.append(_rate(functools.partial(_chain, own, all_of, precision), seconds))
+    return {"gflops": 2e-9 * CHAIN * rows * inner * inner * max(rates)}
 
 
 def memory(seconds: float, megabytes: int = 256) -> dict[str, Any]:
@@ -204,4 +209,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    rx.use_every_core()
     main()

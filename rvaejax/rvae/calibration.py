@@ -32,6 +32,7 @@ from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.coordinates import grid
 from rvaejax.rvae.inference import drawn_from, encode_raw, padded
 from rvaejax.rvae.inputs import scaled
+from rvaejax.training import devices
 
 ACROSS = 3  # patches along a side of the window
 WIDEST = math.pi / 6  # steps to the best fit beyond the reach of one mode mean nothing
@@ -75,10 +76,11 @@ def angle_misfit(
     q = encode_raw(config, params, images, scaling, 256, labels)
     scale = q.get("scale", np.ones(n, np.float32))
     latents = (q["angle"], q["shift"] / np.float32(shape[0] / 2), drawn_from(q), scale)
-    apply, parts = _errors(config, shape), []  # type: ignore[arg-type]
+    apply, mesh, parts = _errors(config, shape), devices.mesh(_BATCH), []  # type: ignore[arg-type]
+    params = devices.everywhere(params, mesh)
     for start in range(0, n, _BATCH):
         rows = slice(start, min(start + _BATCH, n))
-        *own, x = (padded(v[rows], _BATCH) for v in (*latents, images))
+        *own, x = devices.divided(tuple(padded(v[rows], _BATCH) for v in (*latents, images)), mesh)
         parts.append([np.asarray(v)[: rows.stop - start] for v in apply(params, *own, scaled(x, scaling))])
     gap, misfit = (np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True))
     stated = np.maximum(q["angle_sd"].astype(np.float64), 1e-9)
@@ -106,7 +108,7 @@ def _patches(size: int) -> Integer[np.ndarray, "patches most"]:
 @functools.lru_cache(maxsize=8)
 def _errors(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tuple[Array, Array]]:
     """`(params, angle, shift [half windows], content, scale, images) -> ` squared gap (b,) and misfit (b,) [rad^2]."""
-    model, size, channels = elbo.build(config, shape), shape[0], shape[2]
+    model, size, channels, mesh = elbo.build(config, shape), shape[0], shape[2], devices.mesh(_BATCH)
     patches, points = _patches(size), grid(size)
     offsets = jnp.column_stack([jnp.ones(size * size), points])[:, None]
     moved, free = 2 * config.pose.shift, config.content_dim if config.content_dim <= _MOST else 0
@@ -132,9 +134,9 @@ def _errors(config: RVAEConfig, shape: tuple[int, int, int]) -> Callable[..., tu
 
     def all_of(params, *examples):
         # one at a time: slopes of large windows together take longer to be given memory than to be worked out
-        return jax.lax.map(lambda example: one(params, *example), examples)
+        return devices.mapped(lambda example: one(params, *example), examples, mesh)
 
-    return jax.jit(all_of)
+    return devices.compiled(all_of, mesh)
 
 
 def _squares(

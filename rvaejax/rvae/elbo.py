@@ -89,7 +89,7 @@ class RVAE(NamedTuple):
     loss: Callable[..., tuple[Float[Array, ""], dict[str, Float[Array, ""]]]]
 
 
-def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None = None) -> RVAE:
+def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None = None, parts: int = 1) -> RVAE:
     """The rVAE of windows of shape (h, w, c), h = w or h = 1; every choice of family is made here.
 
     Args:
@@ -97,6 +97,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         shape: of a window.
         most_rows: pixels, over examples and draws, that the gradient takes through the decoder at a time; None for
             the whole batch. It changes the order of a sum, nothing else (`rvae/pieces.py`).
+        parts: of a batch, one for each device that shares it.
     """
     height, width, channels = posteriors.drawn_shape(config, shape)
     all_pixels, of_class = height * width, config.classes
@@ -208,7 +209,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         drawn_at = jax.tree.map(lambda v: v.reshape(kinds * n, *v.shape[2:]), drawn_at)
         return drawn_at, found._replace(kl_class=weight.kl), variances, lag, log_q[0]
 
-    def parts(
+    def terms_and_sum(
         params: PyTree, images, *, key, pixels, labels, targets, share=1.0, temperature=1.0, together=False
     ) -> _Parts:
         n, points = len(images), window_grid(height, width)
@@ -219,12 +220,13 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
             params, images, labels, share, temperature, together, jax.random.split(key, n)
         )
         x = jnp.tile(x, (len(drawn_at.weight) // n, 1, 1))
-        count = piece_size(len(x), len(points) * drawn_at.weight.shape[1], most_rows)
-        total, each = sum_of(expected, count, params, (drawn_at, x), points)
+        split = parts if len(x) % parts == 0 else 1
+        count = piece_size(len(x) // split, len(points) * drawn_at.weight.shape[1], most_rows)
+        total, each = sum_of(expected, count, params, (drawn_at, x), points, split)
         return _Parts(total / n, found._replace(log_likelihood=each.reshape(-1, n).sum(0)), variances, lag, log_class)
 
     def terms(params: PyTree, images, *, key, pixels: Int[Array, " p"] | None, labels=None, targets=None) -> ElboTerms:
-        return parts(params, images, key=key, pixels=pixels, labels=labels, targets=targets).terms
+        return terms_and_sum(params, images, key=key, pixels=pixels, labels=labels, targets=targets).terms
 
     def loss(params: PyTree, images, step: Integer[Array, ""] | int, *, key, labels=None, targets=None):
         for_pixels, for_terms = jax.random.split(key)
@@ -234,7 +236,7 @@ def build(config: RVAEConfig, shape: tuple[int, int, int], most_rows: int | None
         share = schedules.content_share(config, step)
         heat = schedules.temperature(config, step)
         further = {"labels": labels, "targets": targets, "share": share, "temperature": heat, "together": True}
-        found = parts(params, images, key=for_terms, pixels=pixels, **further)
+        found = terms_and_sum(params, images, key=for_terms, pixels=pixels, **further)
         means = jax.tree.map(jnp.mean, found.terms)._replace(log_likelihood=found.log_likelihood)
         # root mean square over examples of the standard error of one's estimate [nat]
         errors = {f"kl_{name}_error": jnp.sqrt(found.variances[name].mean()) for name in sampled}

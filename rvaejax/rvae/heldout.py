@@ -12,6 +12,7 @@ from jaxtyping import PyTree, Shaped
 from rvaejax.rvae import elbo
 from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.inputs import scaled
+from rvaejax.training import devices
 
 _BATCH = 32
 
@@ -28,6 +29,7 @@ def held_out_terms(
     Where only some rows have labels, no labels are looked at: the bound is that of an image alone.
     """
     hidden = config.classes is not None and config.classes.labels == "some"
+    mesh = devices.mesh(_BATCH)
     on_device = {name: jnp.asarray(v) for name, v in held_out.items() if not (hidden and name == "labels")}
 
     def _one(params, row, key):
@@ -35,17 +37,22 @@ def held_out_terms(
         images = scaled(row["images"][None], scaling)
         return jax.tree.map(lambda v: v[0], model.terms(params, images, key=key, pixels=None, **further))
 
-    @jax.jit
-    def terms(params, batch):
+    def terms_of(params, batch):
         # In small batches: with all pixels, the activations of all images at once would take gigabytes. All of one
         # size, some rows twice: a last, smaller batch would be a second program to compile.
         n = len(batch["images"])
-        pieces = -(-n // _BATCH)
-        rows = jnp.arange(pieces * -(-n // pieces)) % n
+        pieces, parts = -(-n // _BATCH), devices.parts(mesh)
+        share = -(-n // (pieces * parts))
+        rows = jnp.arange(pieces * parts * share) % n
         # Folded, not split: the same key serves every evaluation, so that they can be compared.
         keyed = (jax.tree.map(lambda v: v[rows], batch), jax.vmap(lambda i: jax.random.fold_in(key, i))(rows))
-        t = jax.lax.map(lambda b: _one(params, *b), keyed, batch_size=len(rows) // pieces)
+        t = devices.mapped(lambda b: _one(params, *b), keyed, mesh, share)
         t = jax.tree.map(lambda v: v[:n], t)
         return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t.present().items()}}
 
-    return lambda params: {name: float(value) for name, value in terms(params, on_device).items()}
+    terms = devices.compiled(terms_of, mesh)
+
+    def evaluate(params: PyTree) -> dict[str, float]:
+        return {name: float(value) for name, value in terms(devices.everywhere(params, mesh), on_device).items()}
+
+    return evaluate

@@ -21,6 +21,7 @@ from rvaejax.rvae.given import check_labels
 from rvaejax.rvae.inputs import check_fits, compact, scaled, unscaled
 from rvaejax.rvae.posteriors import drawn_shape
 from rvaejax.rvae.record import TrainedRVAE
+from rvaejax.training import devices
 from rvaejax.types import Latents, SubImages
 
 WIDEST_SD = np.float32(np.pi / np.sqrt(3))  # of the uniform density on the circle
@@ -112,13 +113,13 @@ def encode_raw(
     `labels` are needed where every row has one (`Classes(labels="all")`), and are not looked at otherwise.
     """
     given = labels if config.classes is not None and config.classes.labels == "all" else None
-    n, shape = len(images), tuple(int(s) for s in images.shape[1:])
-    apply = encoder(config, shape)  # type: ignore[arg-type]
-    bounds = tuple(jnp.asarray(v, jnp.float32) for v in scaling)
-    parts: list[dict[str, np.ndarray]] = []
-    for rows in _batches(n, batch_size, "encoding"):
+    apply = encoder(config, tuple(images.shape[1:]))  # type: ignore[arg-type]
+    mesh, parts = devices.mesh(batch_size), []
+    params, bounds = devices.everywhere((params, tuple(np.float32(v) for v in scaling)), mesh)
+    for rows in _batches(len(images), batch_size, "encoding"):
         known = () if given is None else (padded(given[rows], batch_size),)
-        out = apply(params, padded(compact(images[rows]), batch_size), bounds, *known)
+        batch, known = devices.divided((padded(compact(images[rows]), batch_size), known), mesh)
+        out = apply(params, batch, bounds, *known)
         parts.append({name: np.asarray(value)[: rows.stop - rows.start] for name, value in out.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

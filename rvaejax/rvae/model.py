@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Callable
@@ -16,10 +15,10 @@ import numpy as np
 from jaxtyping import Integer, PyTree, Shaped
 
 from rvaejax.progress import progress
-from rvaejax.rvae import ascent, elbo, posteriors, schedules
-from rvaejax.rvae.batches import drawer, keep_labelled, loop_data, rows_of
+from rvaejax.rvae import ascent, posteriors, schedules
+from rvaejax.rvae.batches import keep_labelled, loop_data, rows_of
 from rvaejax.rvae.calibration import angle_misfit
-from rvaejax.rvae.config import ConvEncoder, RVAEConfig, SpatialDecoder
+from rvaejax.rvae.config import RVAEConfig
 from rvaejax.rvae.config import preset as preset_config
 from rvaejax.rvae.given import check_given
 from rvaejax.rvae.heldout import held_out_terms
@@ -29,9 +28,10 @@ from rvaejax.rvae.priors.probe import check_priors
 from rvaejax.rvae.record import SeedScore, TrainedRVAE
 from rvaejax.rvae.reporting import metrics_row, reporter
 from rvaejax.rvae.seeds import Evaluate, best_member, check_seeds, evaluation, side_by_side, stack
+from rvaejax.rvae.steps import for_this_machine, functions
 from rvaejax.rvae.storage import load_model, save_model
+from rvaejax.training import devices
 from rvaejax.training.cache import QUICK
-from rvaejax.training.config import TrainingConfig
 from rvaejax.training.loop import Report, fit
 from rvaejax.training.state import BatchFn, LossFn
 from rvaejax.types import SubImages
@@ -41,7 +41,6 @@ __all__ = ["TrainedRVAE", "decode", "encode", "load_model", "save_model", "split
 log = logging.getLogger(__name__)
 
 _SAMPLE = 1024  # rows that the held-out ELBO and the content's order are taken from
-_CACHED_ROWS = 8192  # pixels whose activations stay in a CPU's cache while the decoder's gradient needs them
 _FOR_SCALES = 256  # rows that set the scale of the encoder's features at the start
 _JUDGED = 256  # rows that the angle's standard deviation is judged by
 
@@ -127,7 +126,7 @@ def train(
             start.loss,
             start.params,
             loop_data(rows_of(images, given, rows), scaling),
-            _for_this_machine(config),
+            for_this_machine(config),
             key=start.key,
             batch_fn=start.batch,
             evaluate=start.evaluate,
@@ -139,6 +138,7 @@ def train(
             else began + max_seconds - schedules.reserve(max_seconds, images[0].size),
             report=reporter(bar, metrics_path, resume, report),
             should_stop=should_stop,
+            mesh=devices.mesh(config.training.batch_size),
         )
     params = result.state.kept if result.best is None else result.best.params
     scores: tuple[SeedScore, ...] = ()
@@ -206,7 +206,7 @@ def _start(
     seed: int,
     seeds: int,
 ) -> _Start:
-    model, loss_fn, batch_fn = _functions(config, held_out["images"].shape[1:])
+    model, loss_fn, batch_fn = functions(config, held_out["images"].shape[1:])
     quick = QUICK if jax.default_backend() == "cpu" else None
     init = jax.jit(lambda key, images: model.init(key=key, images=images), compiler_options=quick)
     params, keys = [], []
@@ -227,33 +227,3 @@ def _start(
 
 def _elbo(metrics: dict[str, float]) -> float:
     return metrics["elbo"]
-
-
-def _for_this_machine(config: RVAEConfig) -> TrainingConfig:
-    """Convolutions inside a scan are many times slower on CPUs: there, the steps are compiled calls."""
-    if isinstance(config.encoder, ConvEncoder) and jax.default_backend() == "cpu":
-        return replace(config.training, scan=False)
-    return config.training
-
-
-@functools.lru_cache(maxsize=8)
-def _functions(config: RVAEConfig, shape: tuple[int, int, int]) -> tuple[elbo.RVAE, LossFn, BatchFn]:
-    """The rVAE and its loss and batches for the loop; the same objects each time, so that they compile once."""
-    # Measured for the spatial decoder only; the Fourier decoder takes the whole batch at once.
-    in_pieces = isinstance(config.decoder, SpatialDecoder) and jax.default_backend() == "cpu"
-    most_rows = _CACHED_ROWS if in_pieces else None
-    model, draw = elbo.build(config, shape, most_rows), drawer(config)
-    loss = model.loss
-    if config.inference == "svi":
-        from rvaejax.rvae.numpyro_models import build_loss  # NumPyro: not for every training
-
-        loss = build_loss(config, shape)
-
-    def batch_fn(data, *, key, step):
-        return {**data, **draw(data, key=key, step=step), "step": step}
-
-    def loss_fn(params, batch, key):
-        further = {name: batch[name] for name in ("labels", "targets") if name in batch}
-        return loss(params, scaled(batch["images"], batch["scaling"]), batch["step"], key=key, **further)
-
-    return model, loss_fn, batch_fn

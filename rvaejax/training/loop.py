@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Key, PyTree
 
 from rvaejax.errors import ConfigError
+from rvaejax.training import devices
 from rvaejax.training.best import Best, Keeper
 from rvaejax.training.config import TrainingConfig
 from rvaejax.training.interrupt import Interrupted
@@ -140,6 +143,7 @@ def fit(
     deadline: float | None = None,
     report: Callable[[Report], None] = lambda _: None,
     should_stop: Callable[[], int] = lambda: 0,
+    mesh: Mesh | None = None,
 ) -> FitResult:
     """Minimises `loss_fn` with Adam.
 
@@ -164,15 +168,16 @@ def fit(
             depends on, where there is no `score`, take no more than a tenth of the time, but for the last.
         report: called after every piece.
         should_stop: looked at after every piece; the number of a signal, or 0.
+        mesh: the devices among which `batch_fn` divides the batch; None for one. What is returned is the first one's.
 
     Raises:
         Interrupted: `should_stop` said so; the state was saved first.
         ConfigError: the loss is not finite.
     """
     began = time.monotonic()
-    data = jax.device_put(data)
-    state = _first_state(params, config, checkpoint_dir if resume else None)
-    piece = make_piece(loss_fn, batch_fn or random_rows(config.batch_size), config)
+    data, key = devices.everywhere(data, mesh), devices.everywhere(key, mesh)
+    state = devices.everywhere(_first_state(params, config, checkpoint_dir if resume else None), mesh)
+    piece = make_piece(loss_fn, batch_fn or random_rows(config.batch_size), config, mesh)
     keeper = None if score is None else Keeper(state.kept, config, score, better, checkpoint_dir, resume)
     budget = Budget(deadline, config.steps, 0 if evaluate is None else config.evaluate_every, keeper is not None)
     save = Saver(checkpoint_dir, config)
@@ -191,7 +196,7 @@ def fit(
         state, metrics = piece(state, data, key, jnp.asarray(horizon, jnp.int32))
         step = int(state.step)
         horizon = budget.horizon(step, step - before, time.monotonic() - start)
-        state = state._replace(horizon=jnp.asarray(horizon, jnp.float32))
+        state = state._replace(horizon=devices.everywhere(np.asarray(horizon, np.float32), mesh))
         values = _finite({name: float(value) for name, value in metrics.items()}, step)
         if step >= horizon or (step // every > before // every and budget.affords()):
             values |= held_out(state, step)
@@ -201,7 +206,11 @@ def fit(
         save(state, now=done or stop > 0)
         if stop:
             raise Interrupted(signal.SIGINT if stop == 1 else stop, step)  # 1: a plain `True`
-    return FitResult(state, history, max(0, config.steps - step), None if keeper is None else keeper.best)
+    best = None if keeper is None else keeper.best
+    if best is not None:
+        best = best._replace(params=devices.gathered(best.params, mesh))
+    state = devices.gathered(state, mesh)
+    return FitResult(state, history, max(0, config.steps - step), best)
 
 
 def _evaluation(

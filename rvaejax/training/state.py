@@ -9,8 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Integer, Key, PyTree, Scalar
 
+from rvaejax.training import devices
 from rvaejax.training.config import TrainingConfig
 
 LossFn = Callable[[PyTree, PyTree, Key[Array, ""]], tuple[Scalar, dict[str, Scalar]]]
@@ -113,14 +115,18 @@ def _keys(key: Key[Array, "*m"], step: Integer[Array, ""] | int) -> tuple[Key[Ar
 
 
 @functools.lru_cache(maxsize=8)
-def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Callable[..., Piece]:
+def make_piece(
+    loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig, mesh: Mesh | None = None
+) -> Callable[..., Piece]:
     """`piece(state, data, key, limit) -> Piece`: `config.piece` steps, none beyond step `limit`; compiled once.
+
+    All of its arrays are where `devices.everywhere` puts them; `batch_fn` divides the batch.
 
     Randomness comes from `fold_in(key, step)` only, so that a step's outcome does not depend on the piece it is in.
     The state is donated: use the returned one. The same functions and config give the same compiled piece.
     """
     if not config.scan:
-        return _one_by_one(loss_fn, batch_fn, config)
+        return _one_by_one(loss_fn, batch_fn, config, mesh)
     update = _update(loss_fn, config)
 
     @functools.partial(jax.jit, inline=True)  # traced once for its shapes and for itself
@@ -140,13 +146,12 @@ def make_piece(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Ca
         count = jnp.maximum(taken.sum(), 1)
         return Piece(state, jax.tree.map(lambda x: x.sum(0) / count, metrics))
 
-    return jax.jit(piece, donate_argnums=0)
+    return devices.compiled(piece, mesh, donated=0)
 
 
-def _one_by_one(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig) -> Callable[..., Piece]:
+def _one_by_one(loss_fn: LossFn, batch_fn: BatchFn, config: TrainingConfig, mesh: Mesh | None) -> Callable[..., Piece]:
     """The same piece as compiled calls, one a step; only at its end does the host wait for the device."""
-    update = jax.jit(_update(loss_fn, config), donate_argnums=0)
-
+    update = devices.compiled(_update(loss_fn, config), mesh, donated=0)
     make, keys = jax.jit(batch_fn), jax.jit(_keys)
 
     def piece(state: TrainState, data: PyTree, key: Key[Array, ""], limit: Integer[Array, ""]) -> Piece:

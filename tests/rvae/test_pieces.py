@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rvaejax.rvae import elbo, model, preset
+from rvaejax.rvae import elbo, preset, steps
 from rvaejax.rvae.config import Bernoulli, Capacity, MLPEncoder, PolarEncoder, SpatialDecoder
 from rvaejax.rvae.pieces import piece_size, sum_of
 from rvaejax.training.state import init_state, make_piece
@@ -65,7 +65,7 @@ def test_a_piece_is_the_largest_even_share_that_fits():
 def test_a_training_step_is_traced_once():
     """What the preset's own loss and batches cost: no trace after the first compiled piece."""
     config = replace(PAPER, training=replace(PAPER.training, batch_size=BATCH, piece=2))
-    rvae, loss_fn, batch_fn = model._functions(config, SHAPE)
+    rvae, loss_fn, batch_fn = steps.functions(config, SHAPE)
     traces = []
 
     def counted(params, batch, key):

@@ -10,8 +10,8 @@ from rvaejax.errors import ConfigError
 from rvaejax.rvae import load_model, save_model, train
 from rvaejax.rvae.agreement import angle_agreement, content_agreement
 from rvaejax.rvae.config import ConvEncoder, LearnedGaussian, MLPEncoder, RVAEConfig, SpatialDecoder
-from rvaejax.rvae.model import _functions
 from rvaejax.rvae.seeds import member, side_by_side, stack
+from rvaejax.rvae.steps import functions
 from rvaejax.training import TrainingConfig
 from rvaejax.training.loop import fit
 from rvaejax.types import SubImages
@@ -45,7 +45,7 @@ def _fit(config, params, key, loss, batch):
 
 
 def _side_by_side_and_alone(config, seeds, traces):
-    model, loss, batch = _functions(config, (SIZE, SIZE, 1))
+    model, loss, batch = functions(config, (SIZE, SIZE, 1))
 
     def counted(params, given, key):
         traces.append("three together" if together_now else "one")
@@ -156,7 +156,7 @@ def test_agreement_of_content_is_blind_to_axes_and_scale():
 
 
 def test_every_row_of_a_set_smaller_than_a_batch_is_drawn():
-    _, _, batch = _functions(
+    _, _, batch = functions(
         dataclasses.replace(CONFIG, training=dataclasses.replace(TRAINING, batch_size=64)), (6, 6, 1)
     )
     data = {"images": np.arange(9.0)[:, None, None, None] * np.ones((9, 6, 6, 1)), "scaling": np.asarray([0, 1])}
