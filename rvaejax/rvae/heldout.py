@@ -32,10 +32,12 @@ def held_out_terms(
     mesh = devices.mesh(_BATCH)
     on_device = {name: jnp.asarray(v) for name, v in held_out.items() if not (hidden and name == "labels")}
 
-    def _one(params, row, key):
+    def _one(params, row, number):
+        # Folded, not split: the same key serves every evaluation, so that they can be compared.
+        own = jax.random.fold_in(key, number)
         further = {name: value[None] for name, value in row.items() if name != "images"}
         images = scaled(row["images"][None], scaling)
-        return jax.tree.map(lambda v: v[0], model.terms(params, images, key=key, pixels=None, **further))
+        return jax.tree.map(lambda v: v[0], model.terms(params, images, key=own, pixels=None, **further))
 
     def terms_of(params, batch):
         # In small batches: with all pixels, the activations of all images at once would take gigabytes. All of one
@@ -44,9 +46,8 @@ def held_out_terms(
         pieces, parts = -(-n // _BATCH), devices.parts(mesh)
         share = -(-n // (pieces * parts))
         rows = jnp.arange(pieces * parts * share) % n
-        # Folded, not split: the same key serves every evaluation, so that they can be compared.
-        keyed = (jax.tree.map(lambda v: v[rows], batch), jax.vmap(lambda i: jax.random.fold_in(key, i))(rows))
-        t = devices.mapped(lambda b: _one(params, *b), keyed, mesh, share)
+        numbered = (jax.tree.map(lambda v: v[rows], batch), rows)
+        t = devices.mapped(lambda b: _one(params, *b), numbered, mesh, share)
         t = jax.tree.map(lambda v: v[:n], t)
         return {"elbo": elbo.elbo(t).mean(), **{name: value.mean() for name, value in t.present().items()}}
 
