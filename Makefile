@@ -28,7 +28,7 @@ demo: $(VENV)/.installed
 	$(BIN)/rvaejax demo --out $(OUT) --overwrite $(DEMO_ARGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # the quick tests first, then those marked slow, real (the data folder is named by RVAEJAX_TEST_DATA) and process
 test-all: test
