@@ -107,6 +107,8 @@ def plan(options: Options, gpu: bool) -> tuple[list[float], list[float], float]:
         return looks
 
     ours = sorted(options.looks)
+    if not (options.seeds and programs):
+        return ours, sorted(options.peer_looks), whole([], [])
     if not ours:
         longest = options.shortest
         while whole(doubling(longest + 1), sorted(options.peer_looks) or doubling(longest + 1)) <= options.minutes:
